@@ -1,0 +1,65 @@
+/**
+ * Runs the test suite with node's own runner and ends with the line `N passed, N failed`.
+ * Arguments name files or folders below `test/` (default: everything but the benches); `--grep TEXT` filters by name.
+ */
+import { glob, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { grep: { type: 'string' }, jobs: { type: 'string' } },
+});
+
+const files = await testFiles(positionals.length > 0 ? positionals : ['test']);
+if (files.length === 0) {
+  console.error('no test files found');
+  process.exit(2);
+}
+
+const started = performance.now();
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const stream = run({
+  files,
+  concurrency: values.jobs === undefined ? availableParallelism() : Number(values.jobs),
+  timeout: 20 * 60_000,
+  ...(values.grep === undefined ? {} : { testNamePatterns: [values.grep] }),
+});
+stream.on('test:pass', (event) => {
+  if (event.details.type === 'suite') return;
+  if (event.skip !== undefined && event.skip !== false) counts.skipped += 1;
+  else counts.passed += 1;
+});
+stream.on('test:fail', (event) => {
+  // A suite fails because a test in it failed, which is counted; unless its own hooks did.
+  if (event.details.type === 'suite' && event.details.error.cause instanceof Error === false) return;
+  counts.failed += 1;
+});
+stream.compose(spec).pipe(process.stdout);
+stream.on('end', () => {
+  process.on('exit', () => {
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    console.log(`ran ${files.length} files in ${seconds} s`);
+    const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
+    console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);
+    if (counts.failed > 0 || counts.passed === 0) process.exitCode = 1;
+  });
+});
+
+async function testFiles(wanted: readonly string[]): Promise<string[]> {
+  const found = new Set<string>();
+  for (const entry of wanted) {
+    const path = join(root, entry);
+    if ((await stat(path)).isFile()) {
+      found.add(path);
+      continue;
+    }
+    for await (const file of glob('**/*.test.ts', { cwd: path })) found.add(join(path, file));
+  }
+  return [...found].sort((a, b) => relative(root, a).localeCompare(relative(root, b)));
+}
