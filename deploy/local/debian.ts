@@ -49,6 +49,7 @@ export async function openDebianArchive(options: DebianArchiveOptions): Promise<
   const archives = join(folder, 'cache', 'archives');
   await mkdir(join(folder, 'state', 'lists', 'partial'), { recursive: true });
   await mkdir(join(archives, 'partial'), { recursive: true });
+  await mkdir(join(folder, 'no-archives', 'partial'), { recursive: true });
   await writeFile(join(folder, 'status'), '', { flag: 'a' });
   const sources = await privateSources(options.suite);
   const settings = [
@@ -81,7 +82,9 @@ export async function openDebianArchive(options: DebianArchiveOptions): Promise<
 
   return {
     async closure(names) {
-      const printed = await apt('apt-get', ['install', '-qq', '-y', '--print-uris', ...names]);
+      // apt names only what it would have to download: it is shown an empty cache.
+      const none = `Dir::Cache::archives=${join(folder, 'no-archives')}`;
+      const printed = await apt('apt-get', ['-o', none, 'install', '-qq', '-y', '--print-uris', ...names]);
       return printed.split('\n').flatMap(parsePrintedUri);
     },
     async download(packages) {
