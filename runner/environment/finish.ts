@@ -1,0 +1,54 @@
+/** The script that finishes an environment's tree: what packages leave to be made (spec environment §9). */
+import { shellQuote } from '../../shared/build-file/shell.ts';
+
+/** Accounts that a build file adds to its environment. */
+export interface GuestAccounts {
+  readonly users: readonly {
+    readonly name: string;
+    readonly uid: number;
+    readonly gid: number;
+    readonly home: string;
+    readonly shell: string;
+  }[];
+  readonly groups: readonly {
+    readonly name: string;
+    readonly gid: number;
+    readonly members: readonly string[];
+  }[];
+}
+
+/**
+ * Runs inside the merged tree, with nothing but what its packages brought: busybox links first, since what follows
+ * may need them; then accounts, home directories, and the cache of the dynamic loader.
+ */
+export function finishingScript(accounts: GuestAccounts): string {
+  return [
+    'set -e',
+    // Links for the applets that no package brought a program for.
+    'if [ -x /bin/busybox ]; then',
+    '  b=/bin/busybox',
+    '  for p in $($b --list-full 2>/dev/null || true); do',
+    '    [ -e "/$p" ] || [ -h "/$p" ] || { $b mkdir -p "/$($b dirname "$p")" && $b ln -s /bin/busybox "/$p"; }',
+    '  done',
+    'fi',
+    'mkdir -p /tmp /var/tmp /etc /opt /proc /dev /home /root /var/cache/misc',
+    'chmod 1777 /tmp /var/tmp',
+    '[ -e /lib/apk ] || { mkdir -p /lib && ln -s ../usr/lib/apk /lib/apk; }',
+    ...accounts.groups.map((group) =>
+      appendLine('/etc/group', group.name, `${group.name}:x:${group.gid}:${group.members.join(',')}`),
+    ),
+    ...accounts.users.flatMap((user) => [
+      appendLine(
+        '/etc/passwd',
+        user.name,
+        `${user.name}:x:${user.uid}:${user.gid}:Account created by Carryall:${user.home}:${user.shell}`,
+      ),
+      `[ -e ${shellQuote(user.home)} ] || { mkdir -p ${shellQuote(user.home)} && chown ${user.uid}:${user.gid} ${shellQuote(user.home)} && chmod 0700 ${shellQuote(user.home)}; }`,
+    ]),
+    'if [ -x /sbin/ldconfig ]; then /sbin/ldconfig || true; fi',
+  ].join('\n');
+}
+
+function appendLine(file: string, name: string, line: string): string {
+  return `grep -q ${shellQuote(`^${name}:`)} ${file} 2>/dev/null || echo ${shellQuote(line)} >> ${file}`;
+}
