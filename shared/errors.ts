@@ -109,9 +109,9 @@ export interface ErrorRecord {
   readonly code: ErrorCode;
   readonly kind: ErrorKind;
   readonly message: string;
-  readonly hint?: string;
-  readonly step?: string;
-  readonly position?: Position;
+  readonly hint?: string | undefined;
+  readonly step?: string | undefined;
+  readonly position?: Position | undefined;
 }
 
 export function toErrorRecord(error: PipelineError): ErrorRecord {
