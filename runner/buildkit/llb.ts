@@ -183,6 +183,7 @@ export interface Exec {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** `uid:gid`; default root. */
   readonly user?: string;
   readonly network: Network;
   readonly security?: 'sandbox' | 'insecure';
@@ -255,7 +256,8 @@ export function exec(options: Exec): ExecResult {
             .sort(([a], [b]) => compareText(a, b))
             .map(([key, value]) => `${key}=${value}`),
           cwd: options.cwd,
-          user: options.user ?? 'root',
+          // By number: the tree may have no passwd file.
+          user: options.user ?? '0:0',
           hostname: '',
           removeMountStubsRecursive: true,
         },

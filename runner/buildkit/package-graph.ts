@@ -131,7 +131,7 @@ function workspace(environment: Output, options: PackageGraphOptions): Output {
   }
   const made = fileOp(environment, files, 'workspace');
   const user = userOf(options.plan);
-  if (user === 'root') return made;
+  if (user === ROOT) return made;
   return exec({
     root: made,
     args: ['/bin/sh', '-c', `chown -R ${user} ${WORKSPACE}`],
@@ -142,10 +142,12 @@ function workspace(environment: Output, options: PackageGraphOptions): Output {
   }).root;
 }
 
-/** `uid:gid` of the user that runs the steps, or `root`. */
+const ROOT = '0:0';
+
+/** `uid:gid` of the user that runs the steps. */
 function userOf(plan: BuildPlan): string {
   const { runAs, users } = plan.environment.accounts;
-  if (runAs === '' || runAs === 'root' || runAs === '0') return 'root';
+  if (runAs === '' || runAs === 'root' || runAs === '0') return ROOT;
   const user = users.find((one) => one.name === runAs || String(one.uid) === runAs);
   if (user === undefined) {
     throw new PipelineError({

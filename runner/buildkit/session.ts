@@ -29,6 +29,8 @@ export interface SessionServices {
   readonly uploads?: ReadonlyMap<string, () => AsyncIterable<Uint8Array>>;
   /** Values of secrets, by id; asked when a step or a source needs them. */
   readonly secret?: (id: string) => Promise<Uint8Array | undefined>;
+  /** Told when a service fails: there is no use in going on with the solve. */
+  readonly onFailure?: (error: PipelineError) => void;
 }
 
 export interface Session extends AsyncDisposable {
@@ -46,6 +48,7 @@ export function openSession(connection: BuildkitConnection, services: SessionSer
   let failed: PipelineError | undefined;
   const fail = (error: unknown): PipelineError => {
     failed ??= asPipelineError(error);
+    services.onFailure?.(failed);
     return failed;
   };
 
@@ -66,7 +69,7 @@ export function openSession(connection: BuildkitConnection, services: SessionSer
       const receive = services.receiveTar ?? drain;
       receive(messageData(call)).then(
         () => call.end(),
-        (error: unknown) => call.destroy(statusError(status.ABORTED, fail(error).message)),
+        (error: unknown) => call.emit('error', statusError(status.ABORTED, fail(error).message)),
       );
     },
   });
@@ -75,13 +78,13 @@ export function openSession(connection: BuildkitConnection, services: SessionSer
       const path = String(call.metadata.get('urlpath')[0] ?? '').replace(/^\//, '');
       const open = services.uploads?.get(path);
       if (open === undefined) {
-        call.destroy(statusError(status.NOT_FOUND, `no upload ${path}`));
+        call.emit('error', statusError(status.NOT_FOUND, `no upload ${path}`));
         return;
       }
       call.resume();
       send(call, open()).then(
         () => call.end(),
-        (error: unknown) => call.destroy(statusError(status.ABORTED, fail(error).message)),
+        (error: unknown) => call.emit('error', statusError(status.ABORTED, fail(error).message)),
       );
     },
   });

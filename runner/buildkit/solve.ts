@@ -1,6 +1,6 @@
 /** One build on a BuildKit daemon: solve a definition, follow its progress, receive its result as a tar. */
 import { randomUUID } from 'node:crypto';
-import { type ClientReadableStream, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientReadableStream, type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 import { PipelineError } from '../../shared/errors.ts';
 import type { BuildkitConnection } from './connection.ts';
 import type { StatusResponse } from './gen/control.ts';
@@ -21,6 +21,9 @@ export interface SolveOptions {
   readonly signal: AbortSignal;
 }
 
+/** BuildKit repeats the whole script in front of what went wrong. */
+const MAX_DETAIL_CHARACTERS = 300;
+
 /** How long the last progress events are waited for after a solve has ended. */
 const STATUS_GRACE_MS = 5000;
 
@@ -36,13 +39,17 @@ export async function solve(options: SolveOptions): Promise<void> {
   signal.throwIfAborted();
   const graph = definition(options.output);
   const ref = randomUUID();
-  await using session = openSession(connection, options.services);
+  let solveCall: ClientUnaryCall | undefined;
+  await using session = openSession(connection, {
+    ...options.services,
+    onFailure: () => solveCall?.cancel(),
+  });
   const progress = createProgressReader(options.onProgress);
   const statusCall = connection.control.status({ ref });
   const statusEnded = followStatus(statusCall, progress.read);
   const exportType = options.services.receiveTar === undefined ? '' : 'tar';
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const solveCall = connection.control.solve(
+  solveCall = connection.control.solve(
     {
       ref,
       definition: graph,
@@ -62,7 +69,7 @@ export async function solve(options: SolveOptions): Promise<void> {
       else reject(error);
     },
   );
-  const cancel = (): void => solveCall.cancel();
+  const cancel = (): void => solveCall?.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   try {
     await promise;
@@ -94,7 +101,7 @@ function solveError(error: ServiceError, nameOf: (digest: string) => string | un
     return new PipelineError({
       code: 'buildkit-failed',
       kind: 'infra',
-      message: `BuildKit failed${where}: ${error.details}`,
+      message: `BuildKit failed${where}: ${error.details.slice(-MAX_DETAIL_CHARACTERS)}`,
       step,
       cause: error,
     });

@@ -170,7 +170,8 @@ function checkAssertions(step: Step, children: readonly CompiledStep[], context:
 
 interface Compiled {
   readonly condition?: string;
-  readonly given: ReadonlyMap<string, string> | undefined;
+  /** Undefined for a step that brings its own pipeline. */
+  readonly given: TextMap | undefined;
   readonly script: string;
   readonly needs: readonly string[];
   readonly workingDirectory: string;
@@ -188,12 +189,7 @@ function recordStep(step: Step, compiled: Compiled): Step {
     name: step.name ?? (uses === undefined ? step.uses : undefined),
     uses,
     if: compiled.condition === undefined ? undefined : text(compiled.condition),
-    with: new Map(
-      [...((uses && compiled.given) ?? [])].map(([name, value]) => [
-        name,
-        { ...text(value), keyPlace: step.place },
-      ]),
-    ),
+    with: uses === undefined ? undefined : (compiled.given ?? step.with),
     inputs: undefined,
     runs: text(compiled.script),
     needs: { place: step.place, packages: compiled.needs.map(text) },

@@ -122,7 +122,7 @@ function compilePlan(buildFile: BuildFile, options: CompileOptions, context: Com
         disk: section.resources?.disk,
       }).flatMap(([key, text]) => (text === undefined || text.value === '' ? [] : [[key, text.value]])),
     ),
-    packages: emitted.map((one) => planOne(one, { buildFile, commit, environment })),
+    packages: emitted.map((one) => planOne(one, buildFile, commit)),
     environment,
     requiredFiles: emitted.flatMap((one) => requiredFiles(one.steps)),
     configuration: recordConfiguration(buildFile, { packages: emitted, commit }),
@@ -232,20 +232,19 @@ function planBuildEnvironment(
   if (options.sourceDateEpoch !== undefined) {
     variables['SOURCE_DATE_EPOCH'] ??= String(Math.max(EARLIEST_SOURCE_DATE, options.sourceDateEpoch));
   }
-  return planEnvironment({ section, packages: wanted.concat(packages.flatMap((one) => collectNeeds(one.steps))), variables, capabilities: capabilitiesOf(buildFile) });
+  return planEnvironment({
+    section,
+    packages: wanted.concat(packages.flatMap((one) => collectNeeds(one.steps))),
+    variables,
+    capabilities: capabilitiesOf(buildFile),
+  });
 }
 
 function capabilitiesOf({ document }: BuildFile): PlannedEnvironment['capabilities'] {
   return { add: textValues(document.capabilities?.add), drop: textValues(document.capabilities?.drop) };
 }
 
-interface PlanContext {
-  readonly buildFile: BuildFile;
-  readonly commit: string;
-  readonly environment: PlannedEnvironment;
-}
-
-function planOne(compiled: CompiledPackage, { buildFile, commit }: PlanContext): PlannedPackage {
+function planOne(compiled: CompiledPackage, buildFile: BuildFile, commit: string): PlannedPackage {
   const { package: section, fullVersion } = buildFile;
   const own = compiled.subpackage?.section;
   const inherited: Inherited = {

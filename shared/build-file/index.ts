@@ -11,3 +11,4 @@ export { isBuildFile } from './recognise.ts';
 export { type LockedEnvironment, melangeYaml } from './recorded-form.ts';
 export { type StepCommandOptions, shellQuote, stepCommand } from './shell.ts';
 export type { SourceText } from './source.ts';
+export { FILE_CAPABILITIES } from './validate.ts';

@@ -3,6 +3,7 @@ import type { Reporter } from './diagnostic.ts';
 import { MAX_VARIABLE_DEPTH } from './limits.ts';
 import type { Place, Text } from './place.ts';
 import type { Step } from './schema.ts';
+import type { KeyedText, TextMap } from './shape.ts';
 import { didYouMean } from './spelling.ts';
 import { type ExpansionBudget, type Scope, substituteText } from './variables.ts';
 
@@ -22,7 +23,7 @@ export interface ResolvedInputs {
   /** `inputs.*` as the pipeline sees them: its own over those of the enclosing pipelines. */
   readonly inputs: ReadonlyMap<string, string>;
   /** Arguments that differ from the default, for the recorded form. */
-  readonly given: ReadonlyMap<string, string>;
+  readonly given: TextMap;
 }
 
 /** Inputs whose values are digests: hexadecimal digits, in either case. */
@@ -64,12 +65,13 @@ export function resolveInputs(caller: Step, file: Step, context: InputsContext):
   }
 
   const resolved = resolveSiblings(written, context);
-  const given = new Map<string, string>();
+  const given = new Map<string, KeyedText>();
   for (const [name, text] of written) {
     const value = resolved.get(name) ?? '';
     checkDigest({ name, value }, text, context);
-    if (caller.with?.has(name) === true && value !== (declared.get(name)?.default?.value ?? '')) {
-      given.set(name, value);
+    const passed = caller.with?.get(name);
+    if (passed !== undefined && value !== (declared.get(name)?.default?.value ?? '')) {
+      given.set(name, { ...passed, value });
     }
   }
   const own = [...resolved].map(([name, value]) => [`inputs.${name}`, value] as const);

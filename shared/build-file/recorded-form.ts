@@ -6,7 +6,8 @@ import type { CompiledPackage } from './compile.ts';
 import type { CompiledStep } from './compile-step.ts';
 import type { Text } from './place.ts';
 import type { BuildPlan } from './plan.ts';
-import { documentShape, type Step, type TestSection } from './schema.ts';
+import { documentShape, environmentShape, type Step, type TestSection } from './schema.ts';
+import { keysOf } from './struct.ts';
 
 /** The environment as it was installed. */
 export interface LockedEnvironment {
@@ -22,18 +23,20 @@ export function melangeYaml(plan: BuildPlan, locked: LockedEnvironment): string 
   const { environment } = plan.configuration;
   const others = isRecord(environment) ? environment : {};
   const keyring = locked.keyring ?? [];
-  const configuration = {
-    ...plan.configuration,
-    environment: {
-      ...others,
-      contents: {
-        ...(locked.repositories.length === 0 ? {} : { repositories: [...locked.repositories] }),
-        ...(keyring.length === 0 ? {} : { keyring: [...keyring] }),
-        packages: sortedUnique(locked.packages),
-      },
-      archs: [plan.arch],
+  const installed: Readonly<Record<string, unknown>> = {
+    ...others,
+    contents: {
+      ...(locked.repositories.length === 0 ? {} : { repositories: [...locked.repositories] }),
+      ...(keyring.length === 0 ? {} : { keyring: [...keyring] }),
+      packages: sortedUnique(locked.packages),
     },
+    archs: [plan.arch],
   };
+  const ordered = keysOf(environmentShape).flatMap((key) =>
+    key in installed ? [[key, installed[key]] as const] : [],
+  );
+  const first = { package: undefined, environment: undefined };
+  const configuration = { ...first, ...plan.configuration, environment: Object.fromEntries(ordered) };
   return dump(configuration, { lineWidth: -1, noRefs: true, quoteStyle: 'double' });
 }
 

@@ -120,7 +120,7 @@ function search(pattern: Pattern, state: SearchState, from: number): Slots | und
     state.generation += 1;
     for (const thread of threads) addThread(program, thread, { state, position, into: current });
     if (found === undefined) addThread(program, { at: 0, slots: [] }, { state, position, into: current });
-    if (current.length === 0) break;
+    if (current.length === 0 && found !== undefined) break;
     threads = [];
     for (const { at, slots } of current) {
       const instruction = program[at];

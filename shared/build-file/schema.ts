@@ -135,7 +135,7 @@ const contentsShape = struct({
 });
 
 /** The image configuration of apko, of which a build uses `contents`, `accounts`, `environment` and `paths`. */
-const environmentShape = struct({
+export const environmentShape = struct({
   contents: contentsShape,
   entrypoint: struct({
     type: replaceableText,

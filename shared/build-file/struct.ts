@@ -87,6 +87,11 @@ export function lazy<T>(shape: () => Shape<T>): Shape<T> {
   };
 }
 
+/** The keys of a struct, in the order of the schema. */
+export function keysOf(shape: Shape<unknown>): string[] {
+  return shape.outline.type === 'struct' ? [...shape.outline.fields().keys()] : [];
+}
+
 /** The place of a key of a decoded struct, or of the struct where the key is not there. */
 export function keyPlace(value: { readonly place: Place }, key: string): Place {
   const place: Place & Partial<Pick<MappingNode, 'entries'>> = value.place;
