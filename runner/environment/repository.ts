@@ -95,7 +95,8 @@ export async function fetchFrom(
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     });
   } catch (cause) {
-    const reason = cause instanceof Error ? String(cause.cause ?? cause.message) : String(cause);
+    const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+    const reason = inner instanceof Error ? inner.message : String(inner);
     throw unavailable(url, reason, cause);
   }
 }

@@ -1,0 +1,133 @@
+/** The runner's configuration: environment variables, read once, checked as a whole. */
+import { readFile } from 'node:fs/promises';
+import { CORE_SCHEMA, load } from 'js-yaml';
+import { z } from 'zod';
+import { ARCHITECTURE_NAMES } from '../shared/build-file/architecture.ts';
+import { PipelineError } from '../shared/errors.ts';
+import * as limits from '../shared/limits.ts';
+
+const seconds = (ms: number): z.ZodDefault<z.ZodCoercedNumber> =>
+  z.coerce
+    .number()
+    .positive()
+    .default(ms / 1000);
+
+const environment = z.object({
+  GOOGLE_CLOUD_PROJECT: z.string().min(1),
+  BUILDS_BUCKET: z.string().min(1),
+  /** Comma-separated. */
+  SPECS_BUCKETS: z.string().min(1),
+  /** Endpoint of the storage API; empty: Google's. */
+  STORAGE_ENDPOINT: z.string().default(''),
+  /** YAML file with the backends, and with the repositories. */
+  BACKENDS_FILE: z.string().min(1),
+  REPOSITORIES_FILE: z.string().min(1),
+  /** Private key packages are signed with; the file's name is the key's name. */
+  SIGNING_KEY_FILE: z.string().min(1),
+  SIGNING_KEY_PASSPHRASE: z.string().optional(),
+  /** Where HTTP listens. */
+  PORT: z.coerce.number().int().min(0).default(8080),
+  HOST: z.string().default('0.0.0.0'),
+  /** Jobs at the same time. */
+  MAX_JOBS: z.coerce.number().int().positive().default(8),
+  PACKAGING_THREADS: z.coerce.number().int().positive().default(2),
+  /** Steps use the host's network instead of BuildKit's sandbox: for one machine only. */
+  STEP_NETWORK: z.enum(['sandbox', 'host']).default('sandbox'),
+  /** `local` allows what a production installation refuses: host networking, repositories over plain HTTP. */
+  CARRYALL_SETTING: z.enum(['production', 'local']).default('production'),
+  /** Comma-separated package names whose closure most environments share. */
+  BASE_PACKAGES: z.string().default(''),
+  PACKAGE_NAMESPACE: z.string().default('unknown'),
+  SOURCE_DATE_EPOCH: z.coerce.number().int().nonnegative().default(0),
+  SPOOL_FOLDER: z.string().optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  LEASE_SECONDS: seconds(limits.LEASE_MS),
+  REAPER_SECONDS: seconds(limits.REAPER_INTERVAL_MS),
+  ACK_DEADLINE_SECONDS: seconds(limits.ACK_DEADLINE_S * 1000),
+  DRAIN_SECONDS: seconds(limits.DRAIN_MS),
+});
+
+const backendsFile = z.object({
+  backends: z.array(
+    z.object({
+      addr: z.string().min(1),
+      arch: z.enum(ARCHITECTURE_NAMES),
+      labels: z.record(z.string(), z.string()).default({}),
+      maxJobs: z.number().int().positive().default(4),
+    }),
+  ),
+});
+
+const repositoriesFile = z.object({
+  repositories: z.array(
+    z.object({
+      /** How locks and packages name it. */
+      location: z.string().min(1),
+      /** Where it is fetched from, if that is another place. */
+      url: z.url().optional(),
+      /** Paths of the public keys it is signed with. */
+      keys: z.array(z.string()),
+    }),
+  ),
+});
+
+export type RepositoryConfig = z.infer<typeof repositoriesFile>['repositories'][number];
+
+export interface RunnerConfig extends z.infer<typeof environment> {
+  readonly specsBuckets: readonly string[];
+  readonly basePackages: readonly string[];
+  readonly backends: z.infer<typeof backendsFile>['backends'];
+  readonly repositories: readonly RepositoryConfig[];
+}
+
+/** @throws PipelineError `config-invalid` that names every variable and file entry that is wrong. */
+export async function readConfig(): Promise<RunnerConfig> {
+  const env = check(environment, process.env, 'environment variables');
+  const backends = check(backendsFile, await readYaml(env.BACKENDS_FILE), env.BACKENDS_FILE);
+  const repositories = check(repositoriesFile, await readYaml(env.REPOSITORIES_FILE), env.REPOSITORIES_FILE);
+  if (env.CARRYALL_SETTING === 'production') {
+    if (env.STEP_NETWORK === 'host')
+      throw invalid('STEP_NETWORK=host is for one machine only (CARRYALL_SETTING=local)');
+    const plain = repositories.repositories.find((one) => (one.url ?? one.location).startsWith('http:'));
+    if (plain !== undefined) throw invalid(`the repository ${plain.location} is not reached over https`);
+  }
+  return {
+    ...env,
+    specsBuckets: list(env.SPECS_BUCKETS),
+    basePackages: list(env.BASE_PACKAGES),
+    backends: backends.backends,
+    repositories: repositories.repositories,
+  };
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+}
+
+async function readYaml(path: string): Promise<unknown> {
+  try {
+    return load(await readFile(path, 'utf8'), { schema: CORE_SCHEMA, filename: path });
+  } catch (cause) {
+    throw invalid(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
+}
+
+function check<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw invalid(`${where}: ${problems.join('; ')}`, result.error);
+}
+
+function invalid(message: string, cause?: unknown): PipelineError {
+  return new PipelineError({
+    code: 'config-invalid',
+    kind: 'infra',
+    message,
+    hint: 'docs/configuration.md lists every setting',
+    cause,
+  });
+}

@@ -1,0 +1,226 @@
+/** The runner process: everything is made here, in order, and ended in the opposite one. */
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Firestore } from '@google-cloud/firestore';
+import { PubSub } from '@google-cloud/pubsub';
+import { Storage } from '@google-cloud/storage';
+import {
+  type KeyRing,
+  loadPublicKey,
+  loadSigningKey,
+  publicKeyName,
+  publicKeyPem,
+} from '../shared/apk/keys.ts';
+import { asPipelineError } from '../shared/errors.ts';
+import { ACK_EXTENSION_S, RENEWAL_FAILURES, RENEWAL_TIMEOUT_MS } from '../shared/limits.ts';
+import { createLog } from '../shared/log.ts';
+import { publicKeyObject } from '../shared/object-names.ts';
+import { jobsTopic, openTopics, REQUESTS_TOPIC, runnerSubscription } from '../shared/pubsub/topics.ts';
+import { createObject } from '../shared/storage/objects.ts';
+import { createBackendPool } from './backends/backend-pool.ts';
+import { type RepositoryConfig, type RunnerConfig, readConfig } from './config.ts';
+import { inMemoryLedger } from './environment/lock.ts';
+import { createIndexCache, type Repository } from './environment/repository.ts';
+import { createEventPublisher } from './events/event-publisher.ts';
+import { firestoreLedger } from './firestore-ledger.ts';
+import { startHttp } from './http.ts';
+import type { LeaseTimes } from './jobs/lease.ts';
+import { createMetrics } from './metrics.ts';
+import { createPackagingPool } from './packaging/packaging-pool.ts';
+import { handleRequest } from './planner/consume-requests.ts';
+import { createRepositoryWriter } from './publish/repository-writer.ts';
+import { startConsumer } from './queue/consumer.ts';
+import { startReaper } from './reaper.ts';
+import { handleJob, type WorkerContext } from './worker/handle-job.ts';
+import { createParkedJobs } from './worker/parked-jobs.ts';
+
+/** Requests planned at the same time. */
+const PLANNING_CONCURRENCY = 16;
+
+// The storage client adds one listener per request to shared agents; with many jobs that is no leak.
+EventEmitter.defaultMaxListeners = 100;
+
+const config = await readConfig();
+const log = createLog('runner', config.LOG_LEVEL);
+const owner = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+const projectId = config.GOOGLE_CLOUD_PROJECT;
+const firestore = new Firestore({ projectId, ignoreUndefinedProperties: true });
+const pubsub = new PubSub({ projectId });
+const storage = new Storage({
+  projectId,
+  ...(config.STORAGE_ENDPOINT === '' ? {} : { apiEndpoint: config.STORAGE_ENDPOINT }),
+});
+
+const keyPem = await readFile(config.SIGNING_KEY_FILE, 'utf8');
+const key = loadSigningKey(keyPem, basename(config.SIGNING_KEY_FILE), config.SIGNING_KEY_PASSPHRASE);
+const ownKeys: KeyRing = new Map([[publicKeyName(key), key.publicKey]]);
+await createObject(storage.bucket(config.BUILDS_BUCKET), publicKeyObject(key.name), {
+  bytes: Buffer.from(publicKeyPem(key)),
+  type: 'application/x-pem-file',
+});
+
+const bucketUrl = `${config.STORAGE_ENDPOINT || 'https://storage.googleapis.com'}/${config.BUILDS_BUCKET}`;
+const ownRepository: Repository = {
+  location: `gs://${config.BUILDS_BUCKET}/repo`,
+  baseUrl: `${bucketUrl}/repo`,
+  mayBeEmpty: true,
+  keys: ownKeys,
+  ...(config.STORAGE_ENDPOINT === '' ? { authorization: () => accessToken() } : {}),
+};
+const repositories = [ownRepository, ...(await Promise.all(config.repositories.map(openRepository)))];
+
+const topics = openTopics(pubsub);
+const metrics = createMetrics();
+const events = createEventPublisher(topics, log);
+const pool = await createBackendPool(config.backends);
+const packaging = createPackagingPool(config.PACKAGING_THREADS);
+const parked = createParkedJobs(topics, log);
+const repository = createRepositoryWriter({ storage, bucket: config.BUILDS_BUCKET, key, keys: ownKeys, log });
+const stopping = new AbortController();
+pool.onFree(() => parked.ringNext());
+metrics.gauge('carryall_jobs_active', 'Jobs that run in this process', () =>
+  pool.status().reduce((sum, one) => sum + one.activeJobs, 0),
+);
+metrics.gauge('carryall_jobs_parked', 'Jobs that wait for a backend slot', () => parked.size);
+
+const planner = {
+  firestore,
+  storage,
+  buildsBucket: config.BUILDS_BUCKET,
+  specsBuckets: config.specsBuckets,
+  topics,
+  events,
+  architectures: () => pool.architectures(),
+  log,
+};
+const worker: WorkerContext = {
+  firestore,
+  engine: {
+    storage,
+    buildsBucket: config.BUILDS_BUCKET,
+    repositories,
+    indexes: createIndexCache(),
+    ledger: inMemoryLedger(firestoreLedger(firestore)),
+    packaging,
+    key,
+    keyPem,
+    network: config.STEP_NETWORK,
+    baseWorld: config.basePackages,
+    spoolFolder: config.SPOOL_FOLDER,
+    sourceDateEpoch: config.SOURCE_DATE_EPOCH,
+    namespace: config.PACKAGE_NAMESPACE,
+  },
+  pool,
+  ownRepository: { repository: ownRepository, bucketUrl },
+  topics,
+  events,
+  repository,
+  parked,
+  metrics,
+  log,
+  owner,
+  leaseTimes: leaseTimes(config),
+  stopping: stopping.signal,
+};
+
+const consume = {
+  pubsub,
+  topics,
+  log,
+  ackDeadlineS: config.ACK_DEADLINE_SECONDS,
+  ackExtensionS: ACK_EXTENSION_S,
+};
+const consumers = [
+  startConsumer({
+    ...consume,
+    topic: REQUESTS_TOPIC,
+    subscription: runnerSubscription(REQUESTS_TOPIC),
+    maxMessages: PLANNING_CONCURRENCY,
+    handle: (message) => handleRequest(planner, message),
+  }),
+  ...pool.architectures().map((arch) =>
+    startConsumer({
+      ...consume,
+      topic: jobsTopic(arch),
+      subscription: runnerSubscription(jobsTopic(arch)),
+      maxMessages: config.MAX_JOBS,
+      handle: (message) => handleJob(worker, message),
+    }),
+  ),
+];
+const leaseMs = worker.leaseTimes.leaseMs;
+const intervalMs = config.REAPER_SECONDS * 1000;
+const reaper = startReaper({ ...worker, leaseMs, intervalMs });
+let draining = false;
+const http = await startHttp({
+  host: config.HOST,
+  port: config.PORT,
+  pool,
+  metrics,
+  unready: () => (draining ? 'it is draining' : undefined),
+});
+log.info(
+  { owner, port: http.port, backends: config.backends.length, setting: config.CARRYALL_SETTING },
+  'runner ready',
+);
+if (config.STEP_NETWORK === 'host')
+  log.warn({}, 'build steps use the network of the host: for one machine only');
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void drain(signal));
+
+/** Stops taking work, lets what runs finish if there is time, gives the rest back, and exits. */
+async function drain(signal: string): Promise<void> {
+  draining = true;
+  log.info({ signal }, 'draining');
+  for (const consumer of consumers) consumer.stop();
+  const idle = Promise.all(consumers.map((consumer) => consumer.idle()));
+  await Promise.race([idle, sleep(config.DRAIN_SECONDS * 1000)]);
+  stopping.abort(new Error('the runner is shutting down'));
+  await Promise.race([idle, sleep(5000)]);
+  try {
+    await Promise.all(consumers.map((consumer) => consumer.close()));
+    await reaper[Symbol.asyncDispose]();
+    await Promise.race([Promise.all([repository.idle(), events.idle()]), sleep(5000)]);
+    await topics.flush();
+    await http[Symbol.asyncDispose]();
+    await packaging[Symbol.asyncDispose]();
+    await pool[Symbol.asyncDispose]();
+    await firestore.terminate();
+  } catch (error) {
+    log.error({ error: asPipelineError(error) }, 'the runner did not end cleanly');
+  }
+  log.info({}, 'runner ended');
+  process.exit(0);
+}
+
+function leaseTimes(from: RunnerConfig): LeaseTimes {
+  const ms = from.LEASE_SECONDS * 1000;
+  const renewalMs = ms / 3;
+  return {
+    leaseMs: ms,
+    renewalMs,
+    renewalTimeoutMs: Math.min(RENEWAL_TIMEOUT_MS, renewalMs),
+    renewalFailures: RENEWAL_FAILURES,
+  };
+}
+
+async function openRepository(from: RepositoryConfig): Promise<Repository> {
+  const keys = new Map<string, ReturnType<typeof loadPublicKey>>();
+  for (const path of from.keys) keys.set(basename(path), loadPublicKey(await readFile(path), basename(path)));
+  return {
+    location: from.location,
+    baseUrl: (from.url ?? from.location).replace(/\/$/, ''),
+    mayBeEmpty: false,
+    keys,
+  };
+}
+
+/** Short-lived credentials of the runner's service account, for reading the builds bucket. */
+async function accessToken(): Promise<string | undefined> {
+  const token = await storage.authClient.getAccessToken();
+  return token === null || token === undefined ? undefined : `Bearer ${token}`;
+}
