@@ -6,7 +6,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { PipelineError } from '../../shared/errors.ts';
-import { runProcess } from './process.ts';
+import { runProcess } from './parts/run-process.ts';
 
 export interface DebianPackage {
   readonly name: string;

@@ -25,6 +25,8 @@ export interface PackageReading {
    * generator throws `apk-mismatch` if not.
    */
   readonly entries: AsyncGenerator<TarEntry, void>;
+  /** Lets go of the source; needed where `entries` are not read to their end. */
+  close(): Promise<void>;
 }
 
 /**
@@ -78,6 +80,9 @@ export async function readPackage(source: AsyncIterable<Uint8Array>): Promise<Pa
       control,
       controlChecksum: checksumOf(control),
       entries: dataEntries({ data, members, info, digest: () => dataHash.digest('hex') }),
+      async close() {
+        await members.return();
+      },
     };
   } catch (thrown) {
     await members.return();
@@ -135,7 +140,7 @@ export async function verifyPackage(options: VerifyPackageOptions): Promise<Veri
     for await (const { name, type } of reading.entries) options.onEntry?.({ name, type });
     return { info, sha256: whole.digest('hex'), size, controlChecksum, dataHash: info.dataHash, signedBy };
   } finally {
-    await reading.entries.return();
+    await reading.close();
   }
 }
 

@@ -65,7 +65,8 @@ export interface WrittenPackage {
 }
 
 /**
- * Writes the package to `outputPath`.
+ * Writes the package to `outputPath`. A process that is killed leaves no half package, but maybe files named
+ * `<outputPath>.<uuid>.data` and `.part`.
  *
  * @throws PipelineError `output-invalid` for files a package cannot hold (FIFOs, sockets, block devices, bad or
  *   repeated paths), `invalid-value` for unusable names, `cancelled`; errors of the file system come through.

@@ -53,7 +53,7 @@ export async function convertDeb(options: ConvertOptions): Promise<WrittenPackag
         url: deb.fields.get('homepage') ?? '',
         commit: '',
         licenses: [],
-        depends: [BASE_PACKAGE, ...dependsOf(deb.fields, packages)],
+        depends: [BASE_PACKAGE, ...dependsOf(deb.fields, packages), ...added.depends],
         provides: [...providesOf(deb.fields, packages), ...added.provides],
         replaces: replacesOf(deb.fields, packages),
         triggers: [],

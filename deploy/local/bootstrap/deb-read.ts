@@ -116,9 +116,17 @@ async function* decompressed(
       compressed.once('error', (error) => engine.destroy(error));
       yield* compressed.pipe(engine);
     } else throw malformed(path, `${member.name} is compressed in an unknown way`);
+  } catch (cause) {
+    if (!isDecompressionError(cause)) throw cause;
+    throw malformed(path, `${member.name} is damaged (${cause.code})`);
   } finally {
     compressed.destroy();
   }
+}
+
+/** The codes of Node's zlib: `Z_DATA_ERROR`, `ZSTD_error_corruption_detected` and so on. */
+function isDecompressionError(thrown: unknown): thrown is Error & { code: string } {
+  return thrown instanceof Error && 'code' in thrown && /^(Z_|ZSTD_)/.test(String(thrown.code));
 }
 
 async function* throughXz(

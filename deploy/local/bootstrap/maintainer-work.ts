@@ -4,12 +4,13 @@
  */
 import { chmod, rm, writeFile } from 'node:fs/promises';
 import type { PackageFile } from '../../../shared/apk/package-write.ts';
-import { runProcess } from '../process.ts';
+import { runProcess } from '../parts/run-process.ts';
 import type { Packages } from './relations.ts';
 
 export interface Additions {
   readonly files: readonly PackageFile[];
   readonly provides: readonly string[];
+  readonly depends: readonly string[];
 }
 
 /** Links a package's scripts make with update-alternatives(1), in `/usr/bin`: name → the program it stands for. */
@@ -61,21 +62,28 @@ export interface AdditionsOptions {
   readonly programPath: string;
 }
 
-/** What the package's scripts would have made. */
+/**
+ * What the package's scripts would have made.
+ *
+ * `/bin/sh` is bash, wherever there is busybox or a compiler: Debian's own sh, dash, lacks `pipefail`, which steps
+ * rely on; and the shell of its static busybox prefers busybox's own `wget`, `sed` or `tar` to those in the PATH
+ * (FEATURE_SH_STANDALONE; seen when `/proc` is mounted).
+ */
 export async function additionsFor(options: AdditionsOptions): Promise<Additions> {
   const { name, files } = options;
   const provides = (OTHER_NAMES[name] ?? []).filter((one) => !options.packages.names.has(one));
   const present = new Map(files.map((file) => [file.path, file]));
   // Two owners of /usr/bin/awk would conflict.
   const isSecondAwk = name === 'mawk' && options.packages.names.has('gawk');
-  const links = isSecondAwk ? [] : alternativesOf(name, present);
-  if (name === 'ca-certificates') {
-    return { files: [...links, ...(await certificateBundle(files, present))], provides };
-  }
+  const made = isSecondAwk ? [] : alternativesOf(name, present);
+  const depends: string[] = [];
+  if (name === 'ca-certificates') made.push(...(await certificateBundle(files, present)));
   if (name === 'busybox-static') {
-    return { files: [...links, ...(await busyboxPaths(present, options.programPath))], provides };
+    made.push(...(await busyboxPaths(present, options.programPath)));
+    if (options.packages.names.has('bash')) depends.push('bash');
   }
-  return { files: links, provides };
+  if (name === 'bash') made.push(symlink('usr/bin/sh', 'bash'));
+  return { files: made, provides, depends };
 }
 
 function alternativesOf(name: string, present: ReadonlyMap<string, PackageFile>): PackageFile[] {

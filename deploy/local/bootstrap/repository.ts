@@ -11,7 +11,7 @@ import { type IndexEntry, indexEntryOf, writeIndexArchive } from '../../../share
 import { type WrittenPackage, writePackage } from '../../../shared/apk/package-write.ts';
 import { PipelineError } from '../../../shared/errors.ts';
 import { type DebianPackage, openDebianArchive } from '../debian.ts';
-import { waitForLock } from '../engine/machine-lock.ts';
+import { waitForLock } from '../parts/machine-lock.ts';
 import { CONVERTER_VERSION, convertDeb } from './convert.ts';
 import { openDeb } from './deb-read.ts';
 import { ownPackages } from './own-packages.ts';
@@ -223,19 +223,30 @@ interface Fact {
 }
 
 async function knownFact(job: Job, context: Context): Promise<Fact | undefined> {
-  const text = await readFile(join(context.factsFolder, `${job.name}.json`), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  const known = JSON.parse(text) as { state: string; file: string; entry: IndexEntry };
-  if (known.state !== context.state) return undefined;
+  const known = parseFact(await readFile(factPath(job, context), 'utf8').catch(() => ''));
+  if (known?.state !== context.state) return undefined;
   const found = await stat(join(context.packageFolder, known.file)).catch(() => undefined);
   return found?.size === known.entry.size ? { file: known.file, entry: known.entry, made: false } : undefined;
+}
+
+/** Undefined for a file that is missing or was damaged: its package is made again. */
+function parseFact(text: string): { state: string; file: string; entry: IndexEntry } | undefined {
+  try {
+    return JSON.parse(text) as { state: string; file: string; entry: IndexEntry };
+  } catch {
+    return undefined;
+  }
+}
+
+function factPath(job: Job, context: Context): string {
+  return join(context.factsFolder, `${job.name}.json`);
 }
 
 async function makePackage(job: Job, context: Context): Promise<Fact> {
   const written = await job.make(context.packages);
   const fact = { file: basename(written.path), entry: indexEntryOf(written) };
   const text = JSON.stringify({ state: context.state, ...fact });
-  await replaceFile(join(context.factsFolder, `${job.name}.json`), text);
+  await replaceFile(factPath(job, context), text);
   return { ...fact, made: true };
 }
 
@@ -274,7 +285,7 @@ function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
 
 async function replaceFile(path: string, content: string | Buffer): Promise<void> {
   const part = `${path}.${process.pid}.part`;
-  await writeFile(part, content);
+  await writeFile(part, content, { flush: true });
   await rename(part, path);
 }
 

@@ -1,7 +1,7 @@
 /** Removes the cgroups an engine made, in version 1's hierarchies and in version 2's. */
 import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readMounts } from './mounts.ts';
+import { readMounts } from '../parts/mounts.ts';
 
 /** Removes the cgroup `name` of every hierarchy with all below it, as far as no process lives there. */
 export async function removeCgroup(name: string): Promise<void> {

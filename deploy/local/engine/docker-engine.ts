@@ -3,13 +3,13 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { asPipelineError, PipelineError } from '../../../shared/errors.ts';
-import { type Daemon, type Lifetime, lifetime, startDaemon, untilReady } from './daemon.ts';
+import { type Daemon, type Lifetime, lifetime, startDaemon, untilReady } from '../parts/daemon.ts';
+import type { PartLog } from '../parts/part-log.ts';
 import { type DockerInfo, dockerInfo } from './docker-api.ts';
 import { containerdConfig, dockerConfig, runcWrapper } from './engine-config.ts';
 import { type EngineLayout, engineLayout } from './engine-layout.ts';
 import { requireDebianRoot, requireOverlay } from './engine-prerequisites.ts';
 import { type EnginePrograms, enginePrograms } from './engine-programs.ts';
-import type { PartLog } from './part-log.ts';
 import { lockEngine, reapLocked } from './reap.ts';
 
 /** How long a first start may take; a usual one takes less than a second. */

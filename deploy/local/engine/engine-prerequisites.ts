@@ -2,9 +2,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PipelineError } from '../../../shared/errors.ts';
-import { runProcess } from '../process.ts';
+import { readMounts } from '../parts/mounts.ts';
+import { runProcess } from '../parts/run-process.ts';
 import type { EngineLayout } from './engine-layout.ts';
-import { readMounts } from './mounts.ts';
 import { releaseName } from './unpacked-packages.ts';
 
 const OTHER_WAYS =

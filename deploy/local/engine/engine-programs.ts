@@ -1,8 +1,8 @@
 /** The programs of the private Docker Engine: docker.io and containerd of a newer Debian suite, runc of the own one. */
 import { join } from 'node:path';
 import { asPipelineError, PipelineError } from '../../../shared/errors.ts';
-import { runProcess } from '../process.ts';
-import type { PartLog } from './part-log.ts';
+import type { PartLog } from '../parts/part-log.ts';
+import { runProcess } from '../parts/run-process.ts';
 import {
   downloadPackages,
   openSuite,

@@ -1,9 +1,9 @@
 /** Which BuildKit the local machine uses: the one named, else Docker's, else a private Docker Engine. */
 import { createConnection } from 'node:net';
 import { asPipelineError, PipelineError } from '../../../shared/errors.ts';
+import type { PartLog } from '../parts/part-log.ts';
 import { dockerInfo } from './docker-api.ts';
 import { startDockerEngine } from './docker-engine.ts';
-import type { PartLog } from './part-log.ts';
 
 /** Where Docker listens unless told otherwise. */
 const DOCKER_SOCKET = '/var/run/docker.sock';
@@ -30,6 +30,8 @@ export interface FoundBuildkit {
   readonly origin: 'given' | 'docker' | 'private';
   /** For a private engine as `DockerEngine.ended`; for another one it settles at `close()`. */
   readonly ended: Promise<PipelineError | undefined>;
+  /** Process ids of a private engine, dockerd first; none for another one. */
+  readonly pids: readonly number[];
   /** Stops a private engine; leaves another one alone. */
   readonly close: () => Promise<void>;
 }
@@ -51,7 +53,8 @@ export async function findBuildkit(options: FindBuildkitOptions): Promise<FoundB
   options.log('machine has no Docker to use', { reason: unfit });
   try {
     const engine = await startDockerEngine(options);
-    return { address: engine.address, origin: 'private', ended: engine.ended, close: engine.close };
+    const { address, pids, ended, close } = engine;
+    return { address, origin: 'private', pids: [pids.dockerd, pids.containerd], ended, close };
   } catch (thrown) {
     const error = asPipelineError(thrown);
     if (error.code !== 'prerequisite-missing') throw error;
@@ -70,6 +73,7 @@ function notOurs(address: string, origin: 'given' | 'docker'): FoundBuildkit {
   return {
     address,
     origin,
+    pids: [],
     ended,
     async close() {
       resolve(undefined);

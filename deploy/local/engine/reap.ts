@@ -4,12 +4,12 @@
  */
 import { rm, stat } from 'node:fs/promises';
 import { PipelineError } from '../../../shared/errors.ts';
+import { type MachineLock, tryLock } from '../parts/machine-lock.ts';
+import { unmountBelow } from '../parts/mounts.ts';
+import type { PartLog } from '../parts/part-log.ts';
+import { endAll, findProcesses, killAll } from '../parts/processes.ts';
 import { removeCgroup } from './cgroups.ts';
 import { type EngineLayout, engineLayout } from './engine-layout.ts';
-import { type MachineLock, tryLock } from './machine-lock.ts';
-import { unmountBelow } from './mounts.ts';
-import type { PartLog } from './part-log.ts';
-import { endAll, findProcesses, killAll } from './processes.ts';
 
 /** How long an engine that lost its supervisor may take to write down its state before it is killed. */
 const ORPHAN_GRACE_MS = 5000;

@@ -4,11 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PipelineError } from '../../../shared/errors.ts';
-import { type Daemon, type Lifetime, lifetime, startDaemon, untilReady } from './daemon.ts';
+import { type Daemon, type Lifetime, lifetime, startDaemon, untilReady } from '../parts/daemon.ts';
+import { tryLock } from '../parts/machine-lock.ts';
+import type { PartLog } from '../parts/part-log.ts';
+import { endAll, findProcesses, killAll } from '../parts/processes.ts';
 import { canonicalPath } from './engine-layout.ts';
-import { tryLock } from './machine-lock.ts';
-import type { PartLog } from './part-log.ts';
-import { endAll, findProcesses, killAll } from './processes.ts';
 import {
   downloadPackages,
   type PackageSource,

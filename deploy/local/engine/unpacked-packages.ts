@@ -3,8 +3,8 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { basename, dirname, join } from 'node:path';
 import { PipelineError } from '../../../shared/errors.ts';
 import { type DebianArchive, type DebianPackage, openDebianArchive } from '../debian.ts';
-import { runProcess } from '../process.ts';
-import { waitForLock } from './machine-lock.ts';
+import { waitForLock } from '../parts/machine-lock.ts';
+import { runProcess } from '../parts/run-process.ts';
 
 export interface PackageSource {
   /** Folder that holds the private apt roots, one for each suite, and the unpacked packages. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDebianArchive } from '../../../deploy/local/debian.ts';
 import { findBuildkit } from '../../../deploy/local/engine/find-buildkit.ts';
-import { runProcess } from '../../../deploy/local/process.ts';
+import { runProcess } from '../../../deploy/local/parts/run-process.ts';
 import { type BuildkitConnection, connectBuildkit } from '../../../runner/buildkit/connection.ts';
 import { fileOp, type Output } from '../../../runner/buildkit/llb.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { isAlive } from '../../../deploy/local/engine/processes.ts';
+import { isAlive } from '../../../deploy/local/parts/processes.ts';
 import { type Registry, startRegistry } from '../../../deploy/local/engine/registry.ts';
 import { debianFolder, freshFolder, skipWithoutDebian } from './engine-fixture.ts';
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runProcess } from '../../../deploy/local/process.ts';
+import { runProcess } from '../../../deploy/local/parts/run-process.ts';
 import { asPipelineError } from '../../../shared/errors.ts';
 import { startProcess } from './endpoint-process.ts';
 import { clientOf, startListener, temporaryFolder } from './local-endpoint.ts';

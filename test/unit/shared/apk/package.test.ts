@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { splitGzipMembers } from '../../../../shared/apk/gzip-split.ts';
 import {
   generateSigningKey,
@@ -259,6 +260,23 @@ describe('apk packages', () => {
     assert.equal(unsigned.signedBy, undefined);
   });
 
+  test('the source is let go of when a package is refused or not read to its end', async () => {
+    const written = await writePackage(options('close.apk'));
+    const refused = createReadStream(written.path, { highWaterMark: 512 });
+    await assert.rejects(
+      verifyPackage({ source: refused, expectedControlChecksum: 'Q1other' }),
+      hasCode('apk-mismatch'),
+    );
+    assert.ok(refused.destroyed);
+    const unread = createReadStream(written.path, { highWaterMark: 512 });
+    const reading = await readPackage(unread);
+    for await (const _ of reading.entries) break;
+    assert.ok(unread.destroyed);
+    const broken = createReadStream(join(folder, 'test.rsa.pub'));
+    await assert.rejects(verifyPackage({ source: broken }), hasCode('apk-malformed'));
+    assert.ok(broken.destroyed);
+  });
+
   test('a package without key has two members and reads as unsigned', async () => {
     const { key: _, ...unsigned } = options('unsigned.apk');
     const written = await writePackage(unsigned);
@@ -312,6 +330,33 @@ describe('apk packages', () => {
         `cut at ${end}`,
       );
     }
+  });
+
+  test('any damage is told as what it is, never as a crash', async () => {
+    const written = await writePackage(options('fuzz.apk'));
+    const bytes = readFileSync(written.path);
+    const signedFrom = (await members(bytes))[0]?.length ?? 0;
+    const keys = new Map([['test.rsa.pub', key.publicKey]]);
+    const change = fc.record({ at: fc.nat(bytes.length - 1), value: fc.integer({ min: 1, max: 255 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
+        const damaged = Buffer.from(bytes);
+        for (const { at, value } of changes) damaged[at] = (damaged[at] ?? 0) ^ value;
+        const isSignedPart = changes.some(({ at }) => damaged[at] !== bytes[at] && at >= signedFrom);
+        try {
+          await verifyPackage({
+            source: inMemory(damaged),
+            keys,
+            expectedControlChecksum: written.controlChecksum,
+          });
+          assert.ok(!isSignedPart, 'a change of signed bytes went unnoticed');
+        } catch (thrown) {
+          if (!(thrown instanceof PipelineError)) throw thrown;
+          assert.match(thrown.code, /^(apk-malformed|apk-mismatch|tar-malformed|index-signature)$/);
+        }
+      }),
+      { numRuns: 400 },
+    );
   });
 
   test('files a package cannot hold are named, and nothing is left behind', async () => {
@@ -400,7 +445,7 @@ describe('apk packages', () => {
     assert.ok(unpack(ours).equals(unpack(theirs)), 'the decompressed data members are equal');
   });
 
-  test('memory does not grow with the package', async () => {
+  test('memory does not grow with the package', (context) => {
     const script = `
       import { writePackage } from ${JSON.stringify(new URL('../../../../shared/apk/package-write.ts', import.meta.url).href)};
       import { verifyPackage } from ${JSON.stringify(new URL('../../../../shared/apk/package-read.ts', import.meta.url).href)};
@@ -419,6 +464,7 @@ describe('apk packages', () => {
       encoding: 'utf8',
     });
     const megabytes = Number(printed) / 1024;
+    context.diagnostic(`${megabytes.toFixed(0)} MB at most while writing and verifying 300 MB`);
     assert.ok(megabytes < 250, `${megabytes.toFixed(0)} MB for a file of 300 MB`);
   });
 });

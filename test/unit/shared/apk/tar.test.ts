@@ -163,6 +163,27 @@ describe('tar archives', () => {
     await assert.rejects(readAll(Buffer.concat([claimed, pax])), isMalformed(/claims 1073741824 bytes/));
   });
 
+  test('any bytes at all are read or refused, never a crash', async () => {
+    const whole = archive([
+      { name: 'é', type: 'file', mode: 0o644, content: Buffer.from('abc') },
+      { name: 'l', type: 'symlink', mode: 0o777, linkName: 'x' },
+    ]);
+    const change = fc.record({ at: fc.nat(whole.length - 1), value: fc.nat(255), resum: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), async (changes) => {
+        const damaged = Buffer.from(whole);
+        for (const { at, value, resum } of changes) {
+          damaged[at] = value;
+          if (resum) rewriteChecksum(damaged.subarray(at - (at % 512)));
+        }
+        await readAll(damaged).catch((thrown: unknown) => {
+          assert.ok(thrown instanceof PipelineError && thrown.code === 'tar-malformed', String(thrown));
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   test('broken pax records are refused', async () => {
     for (const body of ['99 path=x\n', 'path=x\n', '5 =x\n', '9 path=xx', '0 a=b\n', '11 pathxxxx\n']) {
       const header = tarHeader({ name: 'x', type: 'file', mode: 0, size: body.length });

@@ -1,6 +1,6 @@
 /** Runs a program to its end, for the short commands that prepare the local parts. */
 import { spawn } from 'node:child_process';
-import { PipelineError } from '../../shared/errors.ts';
+import { PipelineError } from '../../../shared/errors.ts';
 
 export interface RunOptions {
   readonly cwd?: string;

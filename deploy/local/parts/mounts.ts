@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PipelineError } from '../../../shared/errors.ts';
-import { runProcess } from '../process.ts';
+import { runProcess } from '../parts/run-process.ts';
 
 export interface Mount {
   /** Mount point. */
