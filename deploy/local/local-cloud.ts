@@ -267,7 +267,8 @@ async function startParts(
         ...['--signature-type', 'cloudevent', '--port', String(ports.function)],
       ],
       env: functionEnvironment,
-      readyUrl: `http://${address('function')}/`,
+      // The framework answers this itself, without the function.
+      readyUrl: `http://${address('function')}/robots.txt`,
     }),
   );
 
@@ -318,7 +319,7 @@ async function startParts(
   };
   await writeFile(
     join(folder, 'environment.json'),
-    `${JSON.stringify({ pid: process.pid, environment }, undefined, 2)}\n`,
+    `${JSON.stringify({ pid: process.pid, ports, environment }, undefined, 2)}\n`,
   );
   return {
     folder,

@@ -1,17 +1,26 @@
-/** The commands behind `make up`, `make down`, `make env` and `make demo`. */
+/** The commands behind `make up`, `make down`, `make env`, `make status` and `make demo`. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asPipelineError, PipelineError } from '../../shared/errors.ts';
+import { openLocalClients } from './clients.ts';
 import { readLocalConfig } from './config.ts';
 import { runDemo } from './demo.ts';
 import { reapDockerEngine } from './engine/reap.ts';
-import { BUILDS_BUCKET, localLockName, localMarker, SPECS_BUCKET, startLocalCloud } from './local-cloud.ts';
+import {
+  BUILDS_BUCKET,
+  type LocalCloud,
+  localLockName,
+  localMarker,
+  SPECS_BUCKET,
+  startLocalCloud,
+} from './local-cloud.ts';
 import { tryLock } from './parts/machine-lock.ts';
 import { endAll, findProcesses, isAlive, killAll } from './parts/processes.ts';
 import { waitFor } from './parts/wait-for.ts';
 import { progressLog } from './progress.ts';
+import { printStatus } from './status.ts';
 
-const COMMANDS = { up, down, env: printEnvironment, demo };
+const COMMANDS = { up, down, env: printEnvironment, status, demo };
 
 const config = readLocalConfig();
 const folder = join(config.home, 'local');
@@ -82,14 +91,7 @@ async function down(): Promise<void> {
 /** Prints `export` lines for the shell. */
 async function printEnvironment(): Promise<void> {
   const state = await readState();
-  if (state === undefined || !(await isHeld())) {
-    throw new PipelineError({
-      code: 'process-failed',
-      kind: 'infra',
-      message: 'the local cloud does not run',
-      hint: 'start it with "make up" in another shell',
-    });
-  }
+  if (state === undefined || !(await isHeld())) throw notRunning();
   for (const [key, value] of Object.entries(state.environment)) {
     console.log(`export ${key}='${value.replaceAll("'", "'\\''")}'`);
   }
@@ -110,6 +112,23 @@ async function demo(): Promise<void> {
   log('the demo is done', { seconds: ((performance.now() - startedMs) / 1000).toFixed(1) });
 }
 
+/** Prints the newest builds and their jobs as they stand in Firestore. */
+async function status(): Promise<void> {
+  const state = await readState();
+  if (state === undefined || !(await isHeld())) throw notRunning();
+  await using clients = openLocalClients({ ports: state.ports });
+  await printStatus(clients.firestore, (line) => console.log(line));
+}
+
+function notRunning(): PipelineError {
+  return new PipelineError({
+    code: 'process-failed',
+    kind: 'infra',
+    message: 'the local cloud does not run',
+    hint: 'start it with "make up" in another shell',
+  });
+}
+
 async function isHeld(): Promise<boolean> {
   const lock = await tryLock(localLockName(folder));
   await lock?.release();
@@ -118,6 +137,7 @@ async function isHeld(): Promise<boolean> {
 
 interface State {
   readonly pid: number;
+  readonly ports: LocalCloud['ports'];
   readonly environment: Readonly<Record<string, string>>;
 }
 

@@ -1,0 +1,47 @@
+# Every task of the project. `make help` lists them.
+# The project's own Node 24 comes with its packages, so that an older one on the machine does no harm.
+SHELL := /bin/sh
+NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
+RUN = PATH="$(CURDIR)/node_modules/.bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down env status test check format bench clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: node_modules/.ready ## build a real package on this machine, verify it, show where it is
+	@$(RUN) $(NODE) deploy/local/main.ts demo
+
+up: node_modules/.ready ## start everything on this machine; Ctrl-C stops it
+	@$(RUN) exec $(NODE) deploy/local/main.ts up
+
+down: node_modules/.ready ## stop what `make up` started, also after a crash
+	@$(RUN) $(NODE) deploy/local/main.ts down
+
+env: ## print the environment for other shells: eval "$(make -s env)"
+	@$(RUN) $(NODE) deploy/local/main.ts env
+
+status: ## show builds and jobs as they stand in Firestore
+	@$(RUN) $(NODE) deploy/local/main.ts status
+
+test: node_modules/.ready ## run all tests against real emulators, BuildKit and registry
+	@$(RUN) $(NODE) test/run.ts
+
+check: node_modules/.ready ## format, lint and types
+	@$(RUN) npm run --silent check
+
+format: node_modules/.ready ## format the sources
+	@$(RUN) npm run --silent format
+
+bench: node_modules/.ready ## measure, as ratios against yardsticks run beside
+	@$(RUN) $(NODE) test/bench/run.ts
+
+clean: down ## remove what runs left in the checkout, downloads included
+	rm -rf .carryall out
+
+# npm before version 9 does not know some settings of .npmrc; the warning about the machine's Node is no error.
+node_modules/.ready: package.json package-lock.json
+	@echo "installing npm packages" >&2
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
