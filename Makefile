@@ -2,7 +2,8 @@
 # The project's own Node 24 comes with its packages, so that an older one on the machine does no harm.
 SHELL := /bin/sh
 NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
-RUN = PATH="$(CURDIR)/node_modules/.bin:$$PATH"
+# The Google clients would otherwise look for a metadata server, and say so.
+RUN = METADATA_SERVER_DETECTION=none PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down env status test check format bench clean
@@ -40,8 +41,8 @@ bench: node_modules/.ready ## measure, as ratios against yardsticks run beside
 clean: down ## remove what runs left in the checkout, downloads included
 	rm -rf .carryall out
 
-# npm before version 9 does not know some settings of .npmrc; the warning about the machine's Node is no error.
+# Not `npm ci`: it wants every platform's optional packages in the lock file, and not every registry has them all.
 node_modules/.ready: package.json package-lock.json
 	@echo "installing npm packages" >&2
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -15,8 +15,16 @@ import {
   publicKeyName,
   publicKeyPem,
 } from '../shared/apk/keys.ts';
-import { asPipelineError } from '../shared/errors.ts';
-import { ACK_EXTENSION_S, RENEWAL_FAILURES, RENEWAL_TIMEOUT_MS } from '../shared/limits.ts';
+import { asPipelineError, toErrorRecord } from '../shared/errors.ts';
+import {
+  ACK_EXTENSION_S,
+  FLUSH_MS,
+  GIVE_BACK_MS,
+  LEASE_MS,
+  RENEWAL_FAILURES,
+  RENEWAL_MS,
+  RENEWAL_TIMEOUT_MS,
+} from '../shared/limits.ts';
 import { createLog } from '../shared/log.ts';
 import { publicKeyObject } from '../shared/object-names.ts';
 import { jobsTopic, openTopics, REQUESTS_TOPIC, runnerSubscription } from '../shared/pubsub/topics.ts';
@@ -44,6 +52,13 @@ const PLANNING_CONCURRENCY = 16;
 // The storage client adds one listener per request to shared agents; with many jobs that is no leak.
 EventEmitter.defaultMaxListeners = 100;
 
+// A start that fails is one line of the log, as everything else.
+process.on('uncaughtException', (thrown) => {
+  const error = asPipelineError(thrown);
+  createLog('runner', 'info').fatal({ ...toErrorRecord(error), error }, 'the runner ends');
+  process.exit(1);
+});
+
 const config = await readConfig();
 const log = createLog('runner', config.LOG_LEVEL);
 const owner = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
@@ -55,8 +70,13 @@ const storage = new Storage({
   ...(config.STORAGE_ENDPOINT === '' ? {} : { apiEndpoint: config.STORAGE_ENDPOINT }),
 });
 
-const keyPem = await readFile(config.SIGNING_KEY_FILE, 'utf8');
-const key = loadSigningKey(keyPem, basename(config.SIGNING_KEY_FILE), config.SIGNING_KEY_PASSPHRASE);
+const key = loadSigningKey(
+  await readFile(config.SIGNING_KEY_FILE, 'utf8'),
+  basename(config.SIGNING_KEY_FILE),
+  config.SIGNING_KEY_PASSPHRASE,
+);
+// For the packaging threads, which have no passphrase.
+const keyPem = key.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
 const ownKeys: KeyRing = new Map([[publicKeyName(key), key.publicKey]]);
 await createObject(storage.bucket(config.BUILDS_BUCKET), publicKeyObject(key.name), {
   bytes: Buffer.from(publicKeyPem(key)),
@@ -180,11 +200,11 @@ async function drain(signal: string): Promise<void> {
   const idle = Promise.all(consumers.map((consumer) => consumer.idle()));
   await Promise.race([idle, sleep(config.DRAIN_SECONDS * 1000)]);
   stopping.abort(new Error('the runner is shutting down'));
-  await Promise.race([idle, sleep(5000)]);
+  await Promise.race([idle, sleep(GIVE_BACK_MS)]);
   try {
     await Promise.all(consumers.map((consumer) => consumer.close()));
     await reaper[Symbol.asyncDispose]();
-    await Promise.race([Promise.all([repository.idle(), events.idle()]), sleep(5000)]);
+    await Promise.race([Promise.all([repository.idle(), events.idle()]), sleep(FLUSH_MS)]);
     await topics.flush();
     await http[Symbol.asyncDispose]();
     await packaging[Symbol.asyncDispose]();
@@ -199,7 +219,7 @@ async function drain(signal: string): Promise<void> {
 
 function leaseTimes(from: RunnerConfig): LeaseTimes {
   const ms = from.LEASE_SECONDS * 1000;
-  const renewalMs = ms / 3;
+  const renewalMs = (ms * RENEWAL_MS) / LEASE_MS;
   return {
     leaseMs: ms,
     renewalMs,

@@ -66,8 +66,12 @@ export const OUTPUT_BYTES = 32 * 1024 ** 3;
 export const REQUEST_BYTES = 10_000_000;
 
 /** How long a runner may finish its work after SIGTERM. Kubernetes kills it after the pod's grace period. */
-export const DRAIN_MS = 25_000;
-/** Grace period of the runner's pod; longer than the drain. */
+export const DRAIN_MS = 18_000;
+/** After the drain: time to cancel what still runs and give it back. */
+export const GIVE_BACK_MS = 5_000;
+/** After that: time to publish packages and events that wait. */
+export const FLUSH_MS = 3_000;
+/** Grace period of the runner's pod; longer than the three together. */
 export const GRACE_PERIOD_MS = 30_000;
 
 /** SOURCE_DATE_EPOCH that steps see at least: zip tools refuse dates before 1980. */

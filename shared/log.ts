@@ -1,5 +1,5 @@
 /** Structured logs as Cloud Logging reads them: one JSON line each, with `severity`, `time` and the fields. */
-import { type Logger, pino } from 'pino';
+import { type Logger, pino, stdTimeFunctions } from 'pino';
 
 export type Log = Logger;
 
@@ -20,7 +20,7 @@ export function createLog(service: string, level: string): Log {
     base: { service },
     messageKey: 'message',
     errorKey: 'error',
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ severity: SEVERITIES[label] ?? 'DEFAULT' }) },
   });
 }

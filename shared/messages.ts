@@ -7,10 +7,14 @@ import { BUILD_STATES, JOB_STATES } from './states.ts';
 
 const relativePath = z
   .string()
-  .min(1)
-  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), 'a relative path without ".."');
+  .refine(
+    (path) => path.split('/').every((name) => name !== '' && name !== '..') && !path.includes('\0'),
+    'must be a relative path without ".."',
+  );
 
 const architecture = z.enum(ARCHITECTURE_NAMES);
+
+const buildId = z.string().regex(/^bld-[0-9a-f]{26}$/, 'must be bld- and 26 hexadecimal digits');
 
 /** Options that every kind of request may carry. */
 export const buildOptions = z.object({
@@ -26,7 +30,7 @@ export const buildOptions = z.object({
 export type BuildOptions = z.infer<typeof buildOptions>;
 
 /** The record exists already; plan it. Written by the function `spec-uploaded` and by the reaper. */
-const planMessage = z.object({ buildId: z.string().regex(/^bld-[0-9a-f]{26}$/) });
+const planMessage = z.object({ buildId });
 
 /** A request of another system: build files inline, or one in a specs bucket. Same shape as `POST /api/v1/builds`. */
 const requestMessage = z
@@ -58,7 +62,11 @@ export type BuildRequest =
   | { readonly type: 'request'; readonly message: RequestMessage };
 
 /** A message on `package-jobs-{arch}`: a doorbell, the record is the truth. */
-export const jobMessage = z.object({ buildId: z.string().min(1), job: z.string().min(3) });
+export const jobMessage = z.object({
+  buildId,
+  /** `<package>@<arch>`: the name of a document. */
+  job: z.string().regex(/^[^/@]+@[a-z0-9_]+$/, 'must be <package>@<arch>'),
+});
 
 export type JobMessage = z.infer<typeof jobMessage>;
 
@@ -117,11 +125,26 @@ function parseJson(data: Uint8Array, topic: string): unknown {
 function check<T>(schema: z.ZodType<T>, value: unknown, topic: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
-    const path = issue.path.join('.');
-    return path === '' ? issue.message : `${path}: ${issue.message}`;
-  });
-  throw malformed(topic, problems.join('; '), result.error);
+  throw malformed(topic, result.error.issues.flatMap((issue) => explain(issue, [])).join('; '), result.error);
+}
+
+/** `field: what is wrong`, also of what lies inside a union or the key of a record. */
+function explain(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): string[] {
+  const path = [...above, ...issue.path];
+  const inner =
+    issue.code === 'invalid_key'
+      ? issue.issues
+      : issue.code === 'invalid_union'
+        ? issue.errors.reduce((best, one) => (depth(one) > depth(best) ? one : best), [])
+        : [];
+  if (inner.length > 0) return inner.flatMap((one) => explain(one, path));
+  const where = path.map(String).join('.');
+  return [where === '' ? issue.message : `${where}: ${issue.message}`];
+}
+
+/** How far a form of a union fits: the deeper its problems lie, the likelier it was meant. */
+function depth(issues: readonly z.core.$ZodIssue[]): number {
+  return issues.length === 0 ? -1 : Math.max(...issues.map((issue) => issue.path.length));
 }
 
 function malformed(topic: string, what: string, cause?: unknown): PipelineError {

@@ -3,9 +3,11 @@
  * the machine's own sources and keyrings. Works as any user. Used for the private Docker Engine, the registry, and
  * the bootstrap repository.
  */
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { PipelineError } from '../../shared/errors.ts';
+import { waitForLock } from './parts/machine-lock.ts';
 import { runProcess } from './parts/run-process.ts';
 
 export interface DebianPackage {
@@ -47,6 +49,7 @@ const LISTS_MAX_AGE_MS = 24 * 3600_000;
 export async function openDebianArchive(options: DebianArchiveOptions): Promise<DebianArchive> {
   const { folder, signal } = options;
   const archives = join(folder, 'cache', 'archives');
+  const lockName = `carryall-apt-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`;
   await mkdir(join(folder, 'state', 'lists', 'partial'), { recursive: true });
   await mkdir(join(archives, 'partial'), { recursive: true });
   await mkdir(join(folder, 'no-archives', 'partial'), { recursive: true });
@@ -68,8 +71,17 @@ export async function openDebianArchive(options: DebianArchiveOptions): Promise<
     'Acquire::http::Timeout=60',
   ].flatMap((setting) => ['-o', setting]);
   const apt = async (command: string, args: readonly string[], cwd = folder): Promise<string> => {
-    const result = await runProcess(command, [...settings, ...args], { cwd, ...(signal ? { signal } : {}) });
-    return result.stdout;
+    // apt itself does not wait for another apt that uses the same folders.
+    const lock = await waitForLock(lockName, signal);
+    try {
+      const result = await runProcess(command, [...settings, ...args], {
+        cwd,
+        ...(signal ? { signal } : {}),
+      });
+      return result.stdout;
+    } finally {
+      await lock.release();
+    }
   };
 
   const listFile = join(folder, 'sources.list');

@@ -3,7 +3,7 @@
  * a registry, BuildKit, the bootstrap repository, and the runner. The same code as in production, on stand-ins that
  * speak the real protocols.
  */
-import { mkdir, realpath, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { arch as machineArch } from 'node:os';
 import { join } from 'node:path';
 import { PubSub } from '@google-cloud/pubsub';
@@ -40,6 +40,8 @@ export interface LocalCloudOptions {
   /** More environment for the runner and the function, for tests: short leases, for example. */
   readonly runnerEnvironment?: Readonly<Record<string, string>>;
   readonly functionEnvironment?: Readonly<Record<string, string>>;
+  /** `fresh` begins with empty buckets; default `kept`. */
+  readonly buckets?: 'kept' | 'fresh';
   /** Parts that are not started; a test starts its own. */
   readonly without?: readonly string[];
 }
@@ -126,6 +128,8 @@ async function startParts(
   const { config, folder, log, signal } = options;
   const marker = localMarker(folder);
   await killAll({ marker: `${marker.name}=${marker.value}` });
+  const leftovers = options.buckets === 'fresh' ? ['spool', 'storage'] : ['spool'];
+  for (const one of leftovers) await rm(join(folder, one), { recursive: true, force: true });
   const logFolder = join(folder, 'logs');
   const filesFolder = join(folder, 'files');
   const configFolder = join(folder, 'config');

@@ -19,7 +19,9 @@ export async function printStatus(firestore: Firestore, write: (line: string) =>
     write(
       `${document.id}  ${build.state.padEnd(10)} ${source}${build.reason === null ? '' : `  (${build.reason})`}`,
     );
-    for (const diagnostic of build.diagnostics) write(`    ${describe(diagnostic)}`);
+    const problems =
+      build.diagnostics.length > 0 ? build.diagnostics : build.error === null ? [] : [build.error];
+    if (build.state === 'rejected') for (const one of problems) write(`    ${describe(one)}`);
     for (const one of (await jobs(firestore, asBuildId(document.id)).get()).docs) {
       const job = decodeDocument(JOB, one.ref.path, one.data());
       const step = job.step === null ? '' : `  step ${job.step}`;

@@ -22,7 +22,7 @@ export interface BackendStatus extends BackendConfig {
 export interface SlotRequest {
   readonly arch: Architecture;
   readonly selector: Readonly<Record<string, string>>;
-  /** Address of the backend that failed this job last: taken only if there is no other. */
+  /** Address of the backend that failed this job last: taken only if no other is in order. */
   readonly avoid: string | null;
   /** Jobs of one package go to one backend, whose cache knows them. */
   readonly affinity: string;
@@ -39,7 +39,7 @@ export interface Slot {
 }
 
 export interface BackendPool extends AsyncDisposable {
-  /** A slot, or undefined where none is free within the time. */
+  /** A slot, or undefined where none is free within the time, or before the signal. */
   acquire(request: SlotRequest): Promise<Slot | undefined>;
   /** Whether any backend could ever take such a job. */
   serves(arch: Architecture, selector: Readonly<Record<string, string>>): boolean;
@@ -90,23 +90,21 @@ export async function createBackendPool(configs: readonly BackendConfig[]): Prom
     Date.now() - backend.lastFailureMs < CIRCUIT_OPEN_MS;
 
   const candidates = (request: SlotRequest): Backend[] => {
-    const free = backends.filter(
-      (one) =>
-        fits(one.config, request) &&
-        !one.probing &&
-        !circuitOpen(one) &&
-        // Half open: the first job after the pause goes alone.
-        one.active < (one.failures >= CIRCUIT_FAILURES ? 1 : one.config.maxJobs),
-    );
-    const others = free.filter((one) => one.config.addr !== request.avoid);
-    const usable =
-      others.length > 0 ||
-      backends.some((one) => fits(one.config, request) && one.config.addr !== request.avoid)
-        ? others
-        : free;
-    return usable.sort(
-      (a, b) => weight(b.config.addr, request.affinity) - weight(a.config.addr, request.affinity),
-    );
+    const fitting = backends.filter((one) => fits(one.config, request));
+    const isOther = (one: Backend): boolean => one.config.addr !== request.avoid;
+    // Another one that is only busy is waited for; one that is away itself may never come.
+    const wait = fitting.some((one) => isOther(one) && !one.suspect && !circuitOpen(one));
+    return fitting
+      .filter(
+        (one) =>
+          (isOther(one) || !wait) &&
+          !one.probing &&
+          !circuitOpen(one) &&
+          // Half open: the first job after the pause goes alone.
+          one.active < (one.failures >= CIRCUIT_FAILURES ? 1 : one.config.maxJobs),
+      )
+      .sort((a, b) => weight(b.config.addr, request.affinity) - weight(a.config.addr, request.affinity))
+      .sort((a, b) => Number(isOther(b)) - Number(isOther(a)));
   };
 
   const take = async (request: SlotRequest): Promise<Slot | undefined> => {
@@ -157,9 +155,8 @@ export async function createBackendPool(configs: readonly BackendConfig[]): Prom
     async acquire(request) {
       const deadline = Date.now() + request.waitMs;
       for (;;) {
-        request.signal.throwIfAborted();
-        const slot = await take(request);
-        if (slot !== undefined || Date.now() >= deadline) return slot;
+        const slot = request.signal.aborted ? undefined : await take(request);
+        if (slot !== undefined || request.signal.aborted || Date.now() >= deadline) return slot;
         await pause(Math.min(POLL_MS, deadline - Date.now()));
       }
     },

@@ -6,7 +6,6 @@ import type { DocumentReference } from '@google-cloud/firestore';
 import { PipelineError } from '../../shared/errors.ts';
 import {
   changeDocument,
-  compareAndSet,
   elapsedMs,
   NOW,
   type Patch,
@@ -38,19 +37,19 @@ export function leaseExpired(stored: Stored<JobRecord>, leaseMs: number): boolea
 
 /**
  * Takes a job that is queued, or whose runner has died. One commit with a precondition: of many who try, one wins, and
- * nobody waits for a process that was killed while it tried. A job that lost its lease too often is ended instead.
+ * nobody waits for a process that was killed while it tried. A write that came between and left the job to be claimed
+ * (a published event, a doorbell) only costs another try. A job that lost its lease too often is ended instead.
  */
 export async function claimJob(ref: DocumentReference, owner: string, leaseMs: number): Promise<Claim> {
-  const stored = await readDocument(JOB, ref);
-  if (stored === undefined) return { claimed: false, stored };
-  const patch = claimPatch(stored, owner, leaseMs);
-  if (patch === undefined) return { claimed: false, stored };
-  const written = await compareAndSet(JOB, stored, patch);
-  // Somebody else wrote first: whoever it was has claimed it, or will be rung for again.
-  if (written === undefined) return { claimed: false, stored: undefined };
-  return written.data.state === 'running'
-    ? { claimed: true, stored: written }
-    : { claimed: false, stored: written };
+  const known = await readDocument(JOB, ref);
+  if (known === undefined) return { claimed: false, stored: undefined };
+  const { changed, stored } = await changeDocument({
+    type: JOB,
+    ref,
+    known,
+    decide: (current) => claimPatch(current, owner, leaseMs),
+  });
+  return changed && stored.data.state === 'running' ? { claimed: true, stored } : { claimed: false, stored };
 }
 
 function claimPatch(stored: Stored<JobRecord>, owner: string, leaseMs: number): Patch | undefined {

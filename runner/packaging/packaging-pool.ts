@@ -33,7 +33,8 @@ export function createPackagingPool(threads: number): PackagingPool {
   const assign = (worker: Worker, job: Waiting): void => {
     const settle = (): void => {
       job.signal.removeEventListener('abort', onAbort);
-      worker.removeAllListeners();
+      worker.off('message', onMessage);
+      worker.off('error', onError);
     };
     const replace = (): void => {
       settle();
@@ -48,14 +49,14 @@ export function createPackagingPool(threads: number): PackagingPool {
       replace();
       job.reject(cancelled(job.signal));
     };
-    worker.once('message', (answer: PackagingAnswer) => {
+    const onMessage = (answer: PackagingAnswer): void => {
       settle();
       idle.push(worker);
       next();
       if ('packages' in answer) job.resolve(answer.packages);
       else job.reject(new PipelineError({ ...answer.error, cause: new Error(answer.stack) }));
-    });
-    worker.once('error', (cause) => {
+    };
+    const onError = (cause: unknown): void => {
       replace();
       const detail = cause instanceof Error ? cause.message : String(cause);
       job.reject(
@@ -66,7 +67,9 @@ export function createPackagingPool(threads: number): PackagingPool {
           cause,
         }),
       );
-    });
+    };
+    worker.on('message', onMessage);
+    worker.on('error', onError);
     job.signal.addEventListener('abort', onAbort, { once: true });
     worker.postMessage(job.task);
   };

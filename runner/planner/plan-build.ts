@@ -1,4 +1,5 @@
 /** From a recorded build to its jobs. Planning may be repeated at any point: it finds what it made before. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Firestore } from '@google-cloud/firestore';
 import type { Storage } from '@google-cloud/storage';
 import { type Architecture, targetsArchitecture } from '../../shared/build-file/architecture.ts';
@@ -15,7 +16,7 @@ import {
   readDocument,
   type Stored,
 } from '../../shared/firestore/documents.ts';
-import { type JobKey, jobRef, newJob } from '../../shared/firestore/job-record.ts';
+import { JOB, jobRef, type NewJob, newJob } from '../../shared/firestore/job-record.ts';
 import { type BuildId, jobId } from '../../shared/identity.ts';
 import { BUILD_FILE_BYTES, UPLOAD_WAIT_MS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
@@ -23,6 +24,7 @@ import type { Topics } from '../../shared/pubsub/topics.ts';
 import { isTerminalBuild } from '../../shared/states.ts';
 import { readObject, statObject } from '../../shared/storage/objects.ts';
 import type { EventPublisher } from '../events/event-publisher.ts';
+import { inParallel } from '../jobs/in-parallel.ts';
 import { queueJob } from '../jobs/queue-job.ts';
 import { orderPlans } from './dependencies.ts';
 import { type GatheredInputs, gatherInline, gatherUpload, storeInputs } from './inputs.ts';
@@ -122,21 +124,26 @@ async function planGathered(
     available: context.architectures(),
   });
   if (compiled.problems.length > 0) return reject(context, stored, compiled.problems);
+  // Of every architecture before anything is recorded: a cycle in one of them rejects the whole build.
+  const ordered = [...compiled.plans].map(([arch, plans]) => {
+    const order = orderPlans([...plans.keys()], stored.data.options.mode);
+    const withInputs = order.flatMap((one) => {
+      const from = plans.get(one.plan);
+      return from === undefined ? [] : [{ ...one, from }];
+    });
+    return [arch, withInputs] as const;
+  });
   const bucket = context.storage.bucket(context.buildsBucket);
   const inputs = new Map(
     await Promise.all(gathered.map(async (one) => [one, await storeInputs(bucket, build, one)] as const)),
   );
 
-  const keys: JobKey[] = [];
-  const names = new Set<string>();
-  for (const [arch, plans] of compiled.plans) {
-    const ordered = orderPlans([...plans.keys()], stored.data.options.mode);
-    for (const { plan, dependencies } of ordered) {
-      const from = plans.get(plan);
-      const jobInputs = from === undefined ? undefined : inputs.get(from);
-      if (from === undefined || jobInputs === undefined) continue;
-      const key = { build, job: jobId(plan.name, arch) };
-      const job = newJob({
+  const planned: NewJob[] = [];
+  for (const [arch, plans] of ordered) {
+    for (const { plan, dependencies, from } of plans) {
+      const jobInputs = inputs.get(from);
+      if (jobInputs === undefined) continue;
+      planned.push({
         package: plan.name,
         arch,
         version: plan.fullVersion,
@@ -145,11 +152,10 @@ async function planGathered(
         fetchesSources: from.fetchesSources,
         selector: stored.data.options.backend_selector,
       });
-      await createDocument(jobRef(context.firestore, key), job);
-      names.add(plan.name);
-      if (dependencies.length === 0) keys.push(key);
     }
   }
+  await inParallel(planned, (job) => recordJob(context, build, job));
+  const names = new Set(planned.map((job) => job.package));
   const change = await changeDocument({
     type: BUILD,
     ref: stored.ref,
@@ -160,15 +166,35 @@ async function planGathered(
             ...buildTransition(data, { state: 'running' }),
             packages: [...names],
             plannedAt: NOW,
-            counts: { pending: [...compiled.plans.values()].reduce((sum, plans) => sum + plans.size, 0) },
+            counts: { pending: planned.length },
           }
         : undefined,
   });
   context.events.build(change.stored);
   context.log.info({ buildId: build, packages: names.size }, 'build planned');
-  await Promise.all(
-    keys.map(async (key) => context.events.job(await queueJob(context.firestore, context.topics, key))),
-  );
+  const ready = planned.filter((job) => job.dependencies.length === 0);
+  await inParallel(ready, async (job) => {
+    const key = { build, job: jobId(job.package, job.arch) };
+    context.events.job(await queueJob(context.firestore, context.topics, key));
+  });
+}
+
+/**
+ * Makes the record of a job. Where planning died after it had made one, the uploads may have changed since: the record
+ * gets the inputs of this planning.
+ */
+async function recordJob(context: PlannerContext, build: BuildId, job: NewJob): Promise<void> {
+  const ref = jobRef(context.firestore, { build, job: jobId(job.package, job.arch) });
+  if (await createDocument(ref, newJob(job))) return;
+  const { version, inputs, fetchesSources } = job;
+  await changeDocument({
+    type: JOB,
+    ref,
+    decide: ({ data }) =>
+      data.state === 'pending' && !isDeepStrictEqual(data.inputs, inputs)
+        ? { version, inputs, fetchesSources }
+        : undefined,
+  });
 }
 
 interface Compiled {

@@ -1,5 +1,5 @@
 /** Requests of other systems: recorded first, then planned like uploads. */
-import { PipelineError } from '../../shared/errors.ts';
+import { asPipelineError, PipelineError } from '../../shared/errors.ts';
 import { buildRef, newBuild } from '../../shared/firestore/build-record.ts';
 import { createDocument } from '../../shared/firestore/documents.ts';
 import { type BuildId, buildIdOfRequest } from '../../shared/identity.ts';
@@ -16,7 +16,8 @@ export interface RequestContext extends PlannerContext {
 /**
  * Records a request under its own identity, so that the same message twice is one build, and plans it.
  *
- * @throws PipelineError `source-refused` or `source-missing` (`user`) for a source that is not to be read.
+ * @throws PipelineError `source-refused` or `source-missing` (`user`) for a source that is not to be read,
+ *   `request-invalid` (`user`) where another request had the same id.
  */
 export async function acceptRequest(
   context: RequestContext,
@@ -44,10 +45,22 @@ async function keepRequest(
 ): Promise<{ kind: 'request'; requestId: string; object: string }> {
   const object = `builds/${kept.build}/request.json`;
   const bytes = Buffer.from(JSON.stringify(kept.request));
-  await createObject(context.storage.bucket(context.buildsBucket), object, {
-    bytes,
-    type: 'application/json',
-  });
+  try {
+    await createObject(context.storage.bucket(context.buildsBucket), object, {
+      bytes,
+      type: 'application/json',
+    });
+  } catch (thrown) {
+    const cause = asPipelineError(thrown);
+    if (cause.code !== 'storage-precondition') throw cause;
+    throw new PipelineError({
+      code: 'request-invalid',
+      kind: 'user',
+      message: `the request id "${kept.requestId}" was used before, for another request`,
+      hint: 'give each request an id of its own; the same id means the same request',
+      cause,
+    });
+  }
   return { kind: 'request', requestId: kept.requestId, object };
 }
 

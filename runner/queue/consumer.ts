@@ -51,7 +51,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       maxExtensionTime: Duration.from({ seconds: options.ackExtensionS }),
       streamingOptions: { maxStreams: 1 },
       batching: { maxMilliseconds: 10 },
-      closeOptions: { behavior: 'NACK', timeout: Duration.from({ seconds: 5 }) },
+      closeOptions: { behavior: 'NACK', timeout: Duration.from({ seconds: 1 }) },
     });
     opened.on('message', (message: Message) => {
       if (stopped) {

@@ -2,7 +2,7 @@
 
 import type { Firestore } from '@google-cloud/firestore';
 import type { Message } from '@google-cloud/pubsub';
-import { asPipelineError, PipelineError } from '../../shared/errors.ts';
+import { asPipelineError, type ErrorCode, PipelineError } from '../../shared/errors.ts';
 import { BUILD, buildRef } from '../../shared/firestore/build-record.ts';
 import { readDocument, type Stored } from '../../shared/firestore/documents.ts';
 import {
@@ -59,6 +59,7 @@ export async function handleJob(context: WorkerContext, message: Message): Promi
   const ref = jobRef(context.firestore, key);
   const known = await readDocument(JOB, ref);
   if (known === undefined || !mayRun(known, context.leaseTimes.leaseMs)) return 'ack';
+  if (context.stopping.aborted) return 'nack';
   const slot = await context.pool.acquire({
     arch: known.data.arch,
     selector: known.data.selector,
@@ -86,6 +87,13 @@ export async function handleJob(context: WorkerContext, message: Message): Promi
   }
 }
 
+/** Errors that are the backend's fault; a failing repository or bucket says nothing about it. */
+const BACKEND_FAILURES: ReadonlySet<ErrorCode> = new Set([
+  'backend-unreachable',
+  'backend-lacks-feature',
+  'buildkit-failed',
+]);
+
 function mayRun(stored: Stored<JobRecord>, leaseMs: number): boolean {
   const { state } = stored.data;
   return state === 'queued' || (state === 'running' && leaseExpired(stored, leaseMs));
@@ -108,21 +116,24 @@ async function runClaimed(
   await using held = holdJob(claimed, context.leaseTimes, log);
   const signal = AbortSignal.any([held.signal, context.stopping]);
   const started = performance.now();
+  let ended: Stored<JobRecord>;
   try {
     const result = await attempt(context, held, { ...what, signal });
     const stored = await held.write((record) => successPatch(record, result));
+    ended = stored;
     context.metrics.jobEnded('success', (performance.now() - started) / 1000);
     log.info({ metrics: result.metrics, artifacts: result.artifacts.length }, 'job succeeded');
-    context.repository.add(stored);
-    await afterJobEnded(context, stored);
-    return 'ack';
   } catch (thrown) {
     const error = held.signal.aborted ? lostLease(held, thrown) : asPipelineError(thrown);
-    if (error.kind === 'infra') what.slot.release('infrastructure-failure');
+    if (BACKEND_FAILURES.has(error.code)) what.slot.release('infrastructure-failure');
     context.metrics.jobEnded(error.kind, (performance.now() - started) / 1000);
     log.warn({ code: error.code, kind: error.kind, error }, 'attempt ended without success');
     return finishFailed(context, held, { error, log, key: what.key });
   }
+  // The job has ended, whatever happens now; what is left undone here the reaper does.
+  context.repository.add(ended);
+  await afterJobEnded(context, ended);
+  return 'ack';
 }
 
 async function attempt(

@@ -5,7 +5,7 @@ import type { Topics } from '../../shared/pubsub/topics.ts';
 
 export interface ParkedJobs {
   add(key: JobKey, arch: string): void;
-  /** Rings for the job that has waited longest. */
+  /** Rings for the job of each architecture that has waited longest: a slot serves one architecture only. */
   ringNext(): void;
   readonly size: number;
 }
@@ -17,13 +17,15 @@ export function createParkedJobs(topics: Topics, log: Log): ParkedJobs {
       parked.set(`${key.build}/${key.job}`, { key, arch });
     },
     ringNext() {
-      const [first] = parked;
-      if (first === undefined) return;
-      const [id, { key, arch }] = first;
-      parked.delete(id);
-      topics.ringJob(key, arch).catch((error: unknown) => {
-        log.warn({ buildId: key.build, job: key.job, error }, 'job not rung for');
-      });
+      const served = new Set<string>();
+      for (const [id, { key, arch }] of parked) {
+        if (served.has(arch)) continue;
+        served.add(arch);
+        parked.delete(id);
+        topics.ringJob(key, arch).catch((error: unknown) => {
+          log.warn({ buildId: key.build, job: key.job, error }, 'job not rung for');
+        });
+      }
     },
     get size() {
       return parked.size;

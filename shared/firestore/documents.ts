@@ -2,6 +2,7 @@
  * One document, changed by compare-and-set: read, decide, write on the condition that nobody wrote in between.
  * Transactions are not used, since a process killed inside one leaves its documents locked for a minute.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DocumentReference, FieldPath, FieldValue, Timestamp } from '@google-cloud/firestore';
 import type { z } from 'zod';
 import { PipelineError } from '../errors.ts';
@@ -30,6 +31,9 @@ export interface Stored<T> {
   /** Server time at which `data` was true. */
   readonly readTime: Timestamp;
 }
+
+/** Pause after the first and the longest after later conflicts, in ms; drawn at random, so that writers drift apart. */
+const CONFLICT_PAUSE_MS = [20, 640] as const;
 
 /** Status codes of Firestore (google.rpc.Code). */
 const NOT_FOUND = 5;
@@ -139,6 +143,8 @@ export async function changeDocument<T>(options: ChangeOptions<T>): Promise<Chan
     if (patch === undefined) return { changed: false, stored };
     const written = await compareAndSet(type, stored, patch);
     if (written !== undefined) return { changed: true, stored: written };
+    const [first, longest] = CONFLICT_PAUSE_MS;
+    await sleep(Math.random() * Math.min(first * 2 ** attempt, longest));
   }
   throw new PipelineError({
     code: 'record-contended',
@@ -167,7 +173,10 @@ export function elapsedMs(from: Timestamp, to: Timestamp): number {
   return (to.seconds - from.seconds) * 1000 + (to.nanoseconds - from.nanoseconds) / 1e6;
 }
 
-/** The data after a write, as a reader would see it: server times are those of the write. */
+/**
+ * The data after a write, as a reader would see it. `NOW` becomes the time of the write; a reader finds the time at
+ * which the server took the request, some milliseconds earlier.
+ */
 export function applyPatch<T>(data: T, patch: Patch, writeTime: Timestamp): unknown {
   const result: Record<string, unknown> = Object.fromEntries(Object.entries(data ?? {}));
   for (const [path, value] of Object.entries(patch)) {

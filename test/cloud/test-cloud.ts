@@ -1,6 +1,6 @@
 /** A whole local cloud for the tests of one file: real emulators, real BuildKit, real processes. */
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LocalClients, openLocalClients } from '../../deploy/local/clients.ts';
 import { readLocalConfig } from '../../deploy/local/config.ts';
@@ -56,13 +56,13 @@ export async function startTestCloud(options: TestCloudOptions): Promise<TestClo
   const config = readLocalConfig();
   const folder = join(config.home, 'test-cloud', options.name);
   await mkdir(folder, { recursive: true });
-  for (const old of ['storage', 'spool']) await rm(join(folder, old), { recursive: true, force: true });
   const lines: string[] = [];
   const cloud = await startLocalCloud({
     config,
     folder,
     log: (message, fields) => lines.push(`${message} ${JSON.stringify(fields ?? {})}`),
     signal: new AbortController().signal,
+    buckets: 'fresh',
     ...(options.runnerEnvironment ? { runnerEnvironment: options.runnerEnvironment } : {}),
     ...(options.functionEnvironment ? { functionEnvironment: options.functionEnvironment } : {}),
     ...(options.without ? { without: options.without } : {}),
@@ -90,7 +90,7 @@ export async function startTestCloud(options: TestCloudOptions): Promise<TestClo
     },
     build: readBuild,
     jobs: readJobs,
-    async until(id, ready, limitMs = 120_000) {
+    async until(id, ready, limitMs = 40_000) {
       const deadline = performance.now() + limitMs;
       for (;;) {
         const build = await readBuild(id);

@@ -175,15 +175,10 @@ interface FoundPackage extends DebianPackage {
   readonly path: string;
 }
 
-/**
- * apt leaves out of a closure what it has in its cache already: so the root that resolves is one that never
- * downloads.
- */
 async function downloadClosure(options: BootstrapOptions): Promise<FoundPackage[]> {
   const signal = options.signal === undefined ? {} : { signal: options.signal };
-  const resolver = await openDebianArchive({ folder: join(options.folder, 'resolver'), ...signal });
-  const closure = await resolver.closure(options.names ?? BOOTSTRAP_NAMES);
   const archive = await openDebianArchive({ folder: options.debianFolder, ...signal });
+  const closure = await archive.closure(options.names ?? BOOTSTRAP_NAMES);
   const paths = await archive.download(closure);
   return closure.map((one, index) => ({ ...one, path: paths[index] ?? '' }));
 }

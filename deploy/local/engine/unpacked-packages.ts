@@ -1,5 +1,5 @@
 /** Debian packages unpacked into a folder of our own: nothing is installed, no maintainer script runs. */
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PipelineError } from '../../../shared/errors.ts';
 import { type DebianArchive, type DebianPackage, openDebianArchive } from '../debian.ts';
@@ -35,9 +35,7 @@ export async function downloadPackages(
   const wanted: DebianPackage[] = [];
   for (const name of names) {
     const version = (await archive.candidate(name)) ?? 'none';
-    const found =
-      closure.find((one) => one.name === name && one.version === version) ??
-      (await cachedPackage(suiteFolder(source, suite), name, version));
+    const found = closure.find((one) => one.name === name && one.version === version);
     if (found === undefined) {
       throw new PipelineError({
         code: 'prerequisite-missing',
@@ -65,20 +63,6 @@ export async function openSuite(source: PackageSource, suite: Suite): Promise<De
 
 function suiteFolder(source: PackageSource, suite: Suite): string {
   return join(source.debianFolder, suite === 'own' ? 'machine' : suite);
-}
-
-/** A package in apt's cache: apt leaves those out when it lists what it would download. */
-async function cachedPackage(
-  aptFolder: string,
-  name: string,
-  version: string,
-): Promise<DebianPackage | undefined> {
-  const archives = join(aptFolder, 'cache', 'archives');
-  const prefix = `${name}_${version.replaceAll(':', '%3a')}_`;
-  const file = (await readdir(archives)).find((one) => one.startsWith(prefix) && one.endsWith('.deb'));
-  if (file === undefined) return undefined;
-  const { size } = await stat(join(archives, file));
-  return { name, version, architecture: file.slice(prefix.length, -'.deb'.length), file, bytes: size };
 }
 
 /**
