@@ -78,12 +78,19 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     await verify(join(out, arch, artifact.file), keyPath);
     log('signature and contents verified', { package: artifact.file, bytes: artifact.bytes });
   }
+  log('memory of the runner at its peak', { mebibytes: await peakMebibytes(cloud.part('runner').pids()[0]) });
   log('where to look', {
     packages: join('out', 'demo', arch),
     key: join('out', 'demo', basename(keyPath)),
     repository: `gs://${BUILDS_BUCKET}/repo/${arch}/`,
     record: `builds/${build}`,
   });
+}
+
+/** VmHWM of proc_pid_status(5), children left out. */
+async function peakMebibytes(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Math.round(Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024);
 }
 
 /** The release tarball as Debian's source package has it, put where the local file server offers it. */

@@ -62,7 +62,7 @@ export function packageGraph(options: PackageGraphOptions): PackageGraph {
     for (const one of plan.packages) {
       const steps = one.steps.filter((step) => step.script.trim() !== '');
       if (steps.length === 0) continue;
-      const names = steps.map((step) => ({ name: step.name, packageName: one.name }));
+      const names = steps.map((step) => ({ name: stepName(step), packageName: one.name }));
       const variables = { ...plan.environment.variables, ...epochVariable(plan, options.sourceDateEpoch) };
       if (one.name === plan.name) {
         for (const [index, step] of steps.entries()) {
@@ -81,6 +81,11 @@ export function packageGraph(options: PackageGraphOptions): PackageGraph {
   return { output, execs, entitlements };
 }
 
+/** How a step is called in logs and errors: a nameless one by its place. */
+export function stepName(step: PlannedStep): string {
+  return step.name === '' ? `step at line ${step.origin.line}` : step.name;
+}
+
 type Variables = Readonly<Record<string, string>>;
 
 function stepExec(
@@ -92,7 +97,7 @@ function stepExec(
     args: ['/bin/sh', '-c', stepCommand(step, debug ? { trace: 'commands' } : {})],
     env: { ...variables, PATH, ...step.environment },
     cwd: '/',
-    name: step.name,
+    name: stepName(step),
   };
 }
 

@@ -17,7 +17,7 @@ import { type AttemptNames, attemptFolder } from '../../shared/object-names.ts';
 import { readObject } from '../../shared/storage/objects.ts';
 import type { BuildkitConnection } from '../buildkit/connection.ts';
 import type { Network, Output } from '../buildkit/llb.ts';
-import { packageGraph } from '../buildkit/package-graph.ts';
+import { packageGraph, stepName } from '../buildkit/package-graph.ts';
 import type { SessionServices } from '../buildkit/session.ts';
 import { solve } from '../buildkit/solve.ts';
 import { composeEnvironment } from '../environment/compose.ts';
@@ -287,7 +287,7 @@ function stepFailure(
 ): PipelineError {
   const planned = where.plan.packages
     .find((one) => one.name === where.step.package)
-    ?.steps.find((one) => one.name === where.step.name);
+    ?.steps.find((one) => stepName(one) === where.step.name);
   return new PipelineError({
     code: error.code,
     kind: error.kind,

@@ -27,7 +27,8 @@ export async function finishFailed(
   if (error.kind === 'superseded') return 'ack';
   try {
     const uploads: UploadOutlook =
-      error.kind === 'user' ? await lookAtUploads(context, held, key) : { kind: 'settled' };
+      // Only a step can fail for want of a file; other errors would come again whatever is uploaded.
+      error.code === 'build-step-failed' ? await lookAtUploads(context, held, key) : { kind: 'settled' };
     const stored = await held.write((record) => endPatch(record, { error, uploads, nowMs: Date.now() }));
     context.events.job(stored);
     if (isTerminalJob(stored.data.state)) await afterJobEnded(context, stored);

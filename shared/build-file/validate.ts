@@ -78,7 +78,11 @@ function validateName(name: Text | undefined, context: NameContext): void {
 function validateVersion(version: Text | undefined, packagePlace: Place, reporter: Reporter): void {
   if (version === undefined || version.value === '') {
     const place = version?.place ?? packagePlace;
-    reporter.report(place, { code: 'missing-value', message: 'the package has no version', hint: 'add "version: …" to the section "package"' });
+    reporter.report(place, {
+      code: 'missing-value',
+      message: 'the package has no version',
+      hint: 'add "version: …" to the section "package"',
+    });
   } else if (!isValidVersion(`${version.value}-r0`)) {
     reporter.report(version.place, {
       code: 'invalid-version',

@@ -52,6 +52,17 @@ export interface Topics {
   flush(): Promise<void>;
 }
 
+/** Pub/Sub takes attribute values of at most 1024 bytes. */
+function truncate(text: string): string {
+  const bytes = Buffer.from(text);
+  return bytes.length <= 1024
+    ? text
+    : bytes
+        .subarray(0, 1000)
+        .toString()
+        .replace(/\uFFFD$/, '');
+}
+
 export function openTopics(pubsub: PubSub): Topics {
   const open = new Map<string, Topic>();
   const publish = async (
@@ -102,7 +113,7 @@ export function openTopics(pubsub: PubSub): Topics {
         'carryall-topic': letter.topic,
         'carryall-message-id': letter.messageId,
         'carryall-code': letter.error.code,
-        'carryall-reason': letter.error.message.slice(0, 1000),
+        'carryall-reason': truncate(letter.error.message),
       }),
     async flush() {
       await Promise.all([...open.values()].map((topic) => topic.flush()));

@@ -11,9 +11,9 @@ import { fileURLToPath } from 'node:url';
 import { dockerInfo } from '../../../deploy/local/engine/docker-api.ts';
 import { type DockerEngine, startDockerEngine } from '../../../deploy/local/engine/docker-engine.ts';
 import { engineLayout } from '../../../deploy/local/engine/engine-layout.ts';
+import { reapDockerEngine } from '../../../deploy/local/engine/reap.ts';
 import { unmountBelow } from '../../../deploy/local/parts/mounts.ts';
 import { isAlive } from '../../../deploy/local/parts/processes.ts';
-import { reapDockerEngine } from '../../../deploy/local/engine/reap.ts';
 import { runProcess } from '../../../deploy/local/parts/run-process.ts';
 import {
   assertNothingLeft,

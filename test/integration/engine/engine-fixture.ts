@@ -7,9 +7,9 @@ import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type EngineLayout, engineLayout } from '../../../deploy/local/engine/engine-layout.ts';
+import { downloadPackages } from '../../../deploy/local/engine/unpacked-packages.ts';
 import { mountsBelow } from '../../../deploy/local/parts/mounts.ts';
 import { findProcesses, isAlive } from '../../../deploy/local/parts/processes.ts';
-import { downloadPackages } from '../../../deploy/local/engine/unpacked-packages.ts';
 import { runProcess } from '../../../deploy/local/parts/run-process.ts';
 
 const carryall = fileURLToPath(new URL('../../../.carryall/', import.meta.url));

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { isAlive } from '../../../deploy/local/parts/processes.ts';
 import { type Registry, startRegistry } from '../../../deploy/local/engine/registry.ts';
+import { isAlive } from '../../../deploy/local/parts/processes.ts';
 import { debianFolder, freshFolder, skipWithoutDebian } from './engine-fixture.ts';
 
 const options = { skip: skipWithoutDebian, timeout: 120_000 };

@@ -1,6 +1,6 @@
 /** What a dead process left undone, as real documents, and the reaper that takes it up. */
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import type { DocumentReference } from '@google-cloud/firestore';
 import { createBackendPool } from '../../../runner/backends/backend-pool.ts';
 import { claimJob } from '../../../runner/jobs/lease.ts';
@@ -16,24 +16,11 @@ import {
 } from '../../../shared/firestore/documents.ts';
 import { JOB, jobRef } from '../../../shared/firestore/job-record.ts';
 import { type BuildId, jobId } from '../../../shared/identity.ts';
-import {
-  type BuildEvent,
-  type BuildRequest,
-  type JobMessage,
-  parseBuildRequest,
-} from '../../../shared/messages.ts';
+import { type BuildEvent, parseBuildRequest } from '../../../shared/messages.ts';
 import { REQUESTS_TOPIC } from '../../../shared/pubsub/topics.ts';
 import type { JobState } from '../../../shared/states.ts';
 import { silentLog } from './emulators-client.ts';
-import {
-  ARCH,
-  type Heard,
-  hear,
-  hearDoorbells,
-  hearEvents,
-  type Project,
-  startEmulators,
-} from './emulators-fixture.ts';
+import { ARCH, hear, hearDoorbells, hearEvents, type Project, startEmulators } from './emulators-fixture.ts';
 import { jobFields, keyOf, pendingBuild, plannedBuild, readBuild, readJob, setState } from './job-fixture.ts';
 
 const LEASE_MS = 60_000;
@@ -42,20 +29,13 @@ const INTERVAL_MS = 60_000;
 const LONG_AGO = Timestamp.fromMillis(Date.now() - 3600_000);
 
 const emulators = await startEmulators();
-let project: Project;
-let doorbells: Heard<JobMessage>;
-let requests: Heard<BuildRequest>;
-let events: Heard<BuildEvent>;
-
-before(async () => {
-  project = await emulators.openProject();
-  doorbells = await hearDoorbells(project);
-  requests = await hear(project, REQUESTS_TOPIC, parseBuildRequest);
-  events = await hearEvents(project);
-});
+const usual = await emulators.openProject();
+const doorbells = await hearDoorbells(usual);
+const requests = await hear(usual, REQUESTS_TOPIC, parseBuildRequest);
+const events = await hearEvents(usual);
 
 /** A reaper that has swept once, and sweeps again only when told. */
-async function reaper(): Promise<Reaper> {
+async function reaper(project: Project): Promise<Reaper> {
   const started = startReaper({
     ...project,
     repository: { add: () => undefined, idle: async () => undefined },
@@ -69,14 +49,14 @@ async function reaper(): Promise<Reaper> {
   return started;
 }
 
-async function sweepOnce(): Promise<void> {
-  await using once = await reaper();
+async function sweepOnce(project: Project = usual): Promise<void> {
+  await using once = await reaper(project);
   await once.sweep();
   await project.events.idle();
 }
 
 function refOf(build: BuildId, name: string): DocumentReference {
-  return jobRef(project.firestore, keyOf(build, name));
+  return jobRef(usual.firestore, keyOf(build, name));
 }
 
 async function write(ref: DocumentReference, fields: Patch): Promise<void> {
@@ -99,7 +79,7 @@ async function heardRing(build: BuildId): Promise<void> {
 }
 
 test('a job whose runner died is rung for, once until somebody had time to come', async () => {
-  const build = await plannedBuild(project.firestore, { hello: [] });
+  const build = await plannedBuild(usual.firestore, { hello: [] });
   const ref = refOf(build, 'hello');
   await setState(ref, 'queued', { rungAt: LONG_AGO });
   assert.ok((await claimJob(ref, 'dead', LEASE_MS)).claimed);
@@ -115,11 +95,11 @@ test('a job whose runner died is rung for, once until somebody had time to come'
 });
 
 test('a queued job whose message was lost is rung for; one that was just rung for is not', async () => {
-  const lost = await plannedBuild(project.firestore, { hello: [] });
+  const lost = await plannedBuild(usual.firestore, { hello: [] });
   await setState(refOf(lost, 'hello'), 'queued', { rungAt: LONG_AGO });
-  const recent = await plannedBuild(project.firestore, { hello: [] });
+  const recent = await plannedBuild(usual.firestore, { hello: [] });
   await setState(refOf(recent, 'hello'), 'queued', { rungAt: NOW });
-  const later = await plannedBuild(project.firestore, { hello: [] });
+  const later = await plannedBuild(usual.firestore, { hello: [] });
   const notBefore = Timestamp.fromMillis(Date.now() + 3600_000);
   await setState(refOf(later, 'hello'), 'queued', { rungAt: LONG_AGO, notBefore });
   await sweepOnce();
@@ -128,14 +108,14 @@ test('a queued job whose message was lost is rung for; one that was just rung fo
 });
 
 test('a job that waits for nothing any more is queued and rung for', async () => {
-  const build = await plannedBuild(project.firestore, { hello: [] });
+  const build = await plannedBuild(usual.firestore, { hello: [] });
   await sweepOnce();
   assert.equal((await readJob(refOf(build, 'hello'))).data.state, 'queued');
   await heardRing(build);
 });
 
 test('the dependents of a job whose runner died at its end are released', async () => {
-  const build = await plannedBuild(project.firestore, { lib: [], app: ['lib'], tool: ['app', 'lib'] });
+  const build = await plannedBuild(usual.firestore, { lib: [], app: ['lib'], tool: ['app', 'lib'] });
   await runTo(refOf(build, 'lib'), 'success');
   await sweepOnce();
   const app = await readJob(refOf(build, 'app'));
@@ -146,7 +126,7 @@ test('the dependents of a job whose runner died at its end are released', async 
 });
 
 test('the dependents of a job that failed with its runner are skipped, and the build ends', async () => {
-  const build = await plannedBuild(project.firestore, { lib: [], app: ['lib'], tool: ['app'], other: [] });
+  const build = await plannedBuild(usual.firestore, { lib: [], app: ['lib'], tool: ['app'], other: [] });
   await runTo(refOf(build, 'other'), 'success');
   await runTo(refOf(build, 'lib'), 'failed');
   await sweepOnce();
@@ -157,26 +137,26 @@ test('the dependents of a job that failed with its runner are skipped, and the b
     const { data } = await readJob(refOf(build, name));
     assert.deepEqual([data.state, data.reason], ['skipped', reason]);
   }
-  const record = await readBuild(project.firestore, build);
+  const record = await readBuild(usual.firestore, build);
   assert.deepEqual([record.state, record.counts], ['partial', { success: 1, failed: 1, skipped: 2 }]);
 });
 
 test('a job that waited for uploads in vain fails with its error; one whose time is not over waits', async () => {
   const error = { code: 'build-step-failed', kind: 'user', message: 'no such file' } as const;
-  const over = await plannedBuild(project.firestore, { hello: [] });
+  const over = await plannedBuild(usual.firestore, { hello: [] });
   await write(refOf(over, 'hello'), { heldUntilMs: LONG_AGO.toMillis(), error });
-  const waits = await plannedBuild(project.firestore, { hello: [] });
+  const waits = await plannedBuild(usual.firestore, { hello: [] });
   await write(refOf(waits, 'hello'), { heldUntilMs: Date.now() + 3600_000, error });
   await sweepOnce();
   const ended = await readJob(refOf(over, 'hello'));
   assert.deepEqual([ended.data.state, ended.data.error, ended.data.heldUntilMs], ['failed', error, null]);
-  const build = await readBuild(project.firestore, over);
+  const build = await readBuild(usual.firestore, over);
   assert.deepEqual([build.state, build.error], ['failed', error]);
   assert.equal((await readJob(refOf(waits, 'hello'))).data.state, 'pending');
 });
 
 test('events whose process died before their publication are published in order, with their ids', async () => {
-  const build = await plannedBuild(project.firestore, { hello: [] });
+  const build = await plannedBuild(usual.firestore, { hello: [] });
   const ref = refOf(build, 'hello');
   await runTo(ref, 'success');
   const { data } = await readJob(ref);
@@ -205,13 +185,13 @@ test('events whose process died before their publication are published in order,
 });
 
 test('a build that nobody planned is asked for again', async () => {
-  const forgotten = await pendingBuild(project.firestore);
+  const forgotten = await pendingBuild(usual.firestore);
   await changeDocument({
     type: BUILD,
-    ref: buildRef(project.firestore, forgotten),
+    ref: buildRef(usual.firestore, forgotten),
     decide: () => ({ createdAt: LONG_AGO }),
   });
-  const recent = await pendingBuild(project.firestore);
+  const recent = await pendingBuild(usual.firestore);
   await sweepOnce();
   const asked = (build: BuildId): boolean =>
     requests.messages.some((one) => one.type === 'plan' && one.message.buildId === build);
@@ -220,16 +200,16 @@ test('a build that nobody planned is asked for again', async () => {
 });
 
 test('a build whose last job ended with its runner is ended', async () => {
-  const build = await plannedBuild(project.firestore, { hello: [] });
+  const build = await plannedBuild(usual.firestore, { hello: [] });
   await runTo(refOf(build, 'hello'), 'success');
   await sweepOnce();
-  const record = await readBuild(project.firestore, build);
+  const record = await readBuild(usual.firestore, build);
   assert.deepEqual([record.state, record.counts, record.error], ['success', { success: 1 }, null]);
   assert.ok(record.finishedAt);
 });
 
 test('the jobs of a build whose planning is not done are left alone', async () => {
-  const build = await pendingBuild(project.firestore);
+  const build = await pendingBuild(usual.firestore);
   await createDocument(refOf(build, 'hello'), jobFields('hello'));
   await sweepOnce();
   assert.equal((await readJob(refOf(build, 'hello'))).data.state, 'pending');
@@ -242,12 +222,12 @@ test('the jobs that planning left behind in a build that was rejected or replace
     ['superseded', 'superseded'],
     ['cancelled', 'cancelled'],
   ] as const) {
-    const build = await pendingBuild(project.firestore);
+    const build = await pendingBuild(usual.firestore);
     await createDocument(refOf(build, 'hello'), jobFields('hello'));
     await createDocument(refOf(build, 'app'), jobFields('app', ['hello']));
     await changeDocument({
       type: BUILD,
-      ref: buildRef(project.firestore, build),
+      ref: buildRef(usual.firestore, build),
       decide: ({ data }) => buildTransition(data, { state: end }),
     });
     await sweepOnce();
@@ -278,20 +258,14 @@ test('a forgotten job is found behind any number of jobs that rightly wait', asy
     void writer.create(jobRef(crowded.firestore, keyOf(build, name)), fields);
   }
   await writer.close();
-  const usual = project;
-  project = crowded;
-  try {
-    await sweepOnce();
-  } finally {
-    project = usual;
-  }
+  await sweepOnce(crowded);
   assert.equal((await readJob(jobRef(crowded.firestore, keyOf(build, 'zlib')))).data.state, 'queued');
 });
 
 test('a record that cannot be read keeps no other from being repaired', async () => {
-  const broken = await plannedBuild(project.firestore, { 'a-first': [] });
+  const broken = await plannedBuild(usual.firestore, { 'a-first': [] });
   await refOf(broken, 'a-first').update({ crashes: 'many' });
-  const build = await plannedBuild(project.firestore, { hello: [] });
+  const build = await plannedBuild(usual.firestore, { hello: [] });
   await sweepOnce();
   assert.equal((await readJob(refOf(build, 'hello'))).data.state, 'queued');
   await refOf(broken, 'a-first').delete();
@@ -299,9 +273,7 @@ test('a record that cannot be read keeps no other from being repaired', async ()
 
 test('two reapers at once do no harm', async () => {
   const packages = { lib: [], app: ['lib'], doc: ['lib'], bad: [], lost: ['bad'] };
-  const builds = await Promise.all(
-    Array.from({ length: 4 }, () => plannedBuild(project.firestore, packages)),
-  );
+  const builds = await Promise.all(Array.from({ length: 4 }, () => plannedBuild(usual.firestore, packages)));
   for (const build of builds) {
     await runTo(refOf(build, 'lib'), 'success');
     await runTo(refOf(build, 'bad'), 'failed');
@@ -318,7 +290,7 @@ test('two reapers at once do no harm', async () => {
   }
   await Promise.all([sweepOnce(), sweepOnce(), sweepOnce()]);
   for (const build of builds) {
-    const record = await readBuild(project.firestore, build);
+    const record = await readBuild(usual.firestore, build);
     assert.deepEqual([record.state, record.eventSeq], ['partial', 3], 'the build ended once');
   }
 });
