@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { loadPublicKey } from '../../shared/apk/keys.ts';
 import { readPackage, verifyPackage } from '../../shared/apk/package-read.ts';
 import { formatPosition, PipelineError } from '../../shared/errors.ts';
@@ -135,9 +136,7 @@ async function published(
         message: `${object} was not published`,
       });
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    setTimeout(resolve, 100);
-    await promise;
+    await sleep(100);
   }
 }
 

@@ -1,5 +1,7 @@
 /** The BuildKit daemons this runner may use: which one a job gets, and which ones are left alone for a while. */
+
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ARCHITECTURE_NAMES, type Architecture } from '../../shared/build-file/architecture.ts';
 import { type BuildkitConnection, connectBuildkit } from '../buildkit/connection.ts';
 
@@ -157,7 +159,7 @@ export async function createBackendPool(configs: readonly BackendConfig[]): Prom
       for (;;) {
         const slot = request.signal.aborted ? undefined : await take(request);
         if (slot !== undefined || request.signal.aborted || Date.now() >= deadline) return slot;
-        await pause(Math.min(POLL_MS, deadline - Date.now()));
+        await sleep(Math.max(1, Math.min(POLL_MS, deadline - Date.now())));
       }
     },
     serves: (arch, selector) => backends.some((one) => fits(one.config, { arch, selector })),
@@ -188,10 +190,4 @@ function fits(config: BackendConfig, request: Pick<SlotRequest, 'arch' | 'select
 /** Rendezvous hashing: each package has its own order of backends, which changes little when one comes or goes. */
 function weight(address: string, affinity: string): number {
   return createHash('sha256').update(`${address}\n${affinity}`).digest().readUInt32BE(0);
-}
-
-function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, Math.max(1, ms));
-  return promise;
 }

@@ -2,6 +2,7 @@
  * Publishes successful jobs into the repository: their packages by create-only copies, then one write of the index for
  * all that finished within a moment. The index is replaced only as the generation that was read.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bucket, Storage } from '@google-cloud/storage';
 import type { KeyRing, SigningKey } from '../../shared/apk/keys.ts';
 import {
@@ -47,7 +48,7 @@ export function createRepositoryWriter(options: RepositoryWriterOptions): Reposi
 
   const publishWaiting = async (arch: string): Promise<void> => {
     for (;;) {
-      await pause(INDEX_BATCH_MS);
+      await sleep(INDEX_BATCH_MS);
       const batch = waiting.get(arch);
       waiting.delete(arch);
       if (batch === undefined) return;
@@ -158,10 +159,4 @@ async function mark(
     ref: job.ref,
     decide: ({ data }) => (data.repository === 'pending' ? { ...outcome } : undefined),
   });
-}
-
-function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, ms);
-  return promise;
 }

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message, Subscription } from '@google-cloud/pubsub';
 import { BUILDS_BUCKET, SPECS_BUCKET } from '../../deploy/local/local-cloud.ts';
 import { runProcess } from '../../deploy/local/parts/run-process.ts';
@@ -15,7 +16,7 @@ import { asBuildId, type BuildId, buildIdOfRequest, buildIdOfUpload } from '../.
 import { type BuildEvent, buildEvent } from '../../shared/messages.ts';
 import { DEAD_LETTER_TOPIC, EVENTS_TOPIC, REQUESTS_TOPIC } from '../../shared/pubsub/topics.ts';
 import { listObjects, readObject } from '../../shared/storage/objects.ts';
-import { pause, skipReason, sleepingPackage, startTestCloud, type TestCloud } from './test-cloud.ts';
+import { skipReason, sleepingPackage, startTestCloud, type TestCloud } from './test-cloud.ts';
 
 const MAX = { maxBytes: Number.MAX_SAFE_INTEGER };
 
@@ -50,7 +51,7 @@ describe('the pipeline on one machine', { skip: skipReason, timeout: 600_000 }, 
     for (let tries = 0; tries < 100; tries += 1) {
       const bytes = await readObject(bucket, `repo/x86_64/${name}`, MAX);
       if (bytes !== undefined) return bytes;
-      await pause(100);
+      await sleep(100);
     }
     throw new Error(`${name} was not published`);
   };
@@ -72,7 +73,7 @@ describe('the pipeline on one machine', { skip: skipReason, timeout: 600_000 }, 
       }
     });
     const ended = await t.ended(build);
-    await pause(500);
+    await sleep(500);
     unsubscribe();
     assert.equal(ended.state, 'success');
     assert.deepEqual(seen, ['pending', 'queued', 'running', 'success']);
@@ -94,7 +95,7 @@ describe('the pipeline on one machine', { skip: skipReason, timeout: 600_000 }, 
       ['greeting-1.0.0-r0.apk'],
     );
 
-    await pause(500);
+    await sleep(500);
     const mine = events.filter((event) => event.buildId === build);
     const of = (kind: string): string[] =>
       mine.filter((event) => event.kind === kind).map((event) => event.state);
@@ -174,7 +175,7 @@ pipeline:
     );
     assert.equal((await t.ended(build)).state, 'success');
     assert.equal((await event()).status, 204);
-    await pause(1000);
+    await sleep(1000);
     assert.deepEqual(await buildsOf(name), [build]);
     const all = await t.jobs(build);
     assert.deepEqual(
@@ -217,7 +218,7 @@ pipeline:
     await t.put('values.yaml', 'replicas: 3\n');
     await t.put('gcloud/tmp/parallel_composite_uploads/x_1.yaml', await greeting());
     await t.put('pipelines/local/tool.yaml', 'pipeline: []\n');
-    await pause(1500);
+    await sleep(1500);
     assert.equal((await builds(t.firestore).count().get()).data().count, before);
   });
 
@@ -285,7 +286,7 @@ pipeline:
         env,
       });
       for (let tries = 0; tries < 100 && (await buildsOf('both/tree.yaml')).length === 0; tries += 1)
-        await pause(50);
+        await sleep(50);
       const [build, ...others] = await buildsOf('both/tree.yaml');
       assert.deepEqual(others, []);
       assert.ok(build !== undefined);
@@ -342,7 +343,7 @@ pipeline: [{runs: "mkdir -p \${{targets.destdir}}/usr && cp /usr/share/lower/nam
     });
     try {
       await t.pubsub.topic(REQUESTS_TOPIC).publishMessage({ data: Buffer.from('{"configs": 7}') });
-      for (let tries = 0; tries < 200 && letters.length === 0; tries += 1) await pause(50);
+      for (let tries = 0; tries < 200 && letters.length === 0; tries += 1) await sleep(50);
       const [letter] = letters;
       assert.equal(letter?.attributes['carryall-code'], 'message-malformed');
       assert.match(letter?.attributes['carryall-reason'] ?? '', /configs/);

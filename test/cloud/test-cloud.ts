@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type LocalClients, openLocalClients } from '../../deploy/local/clients.ts';
 import { readLocalConfig } from '../../deploy/local/config.ts';
 import { type LocalCloud, SPECS_BUCKET, startLocalCloud } from '../../deploy/local/local-cloud.ts';
@@ -100,7 +101,7 @@ export async function startTestCloud(options: TestCloudOptions): Promise<TestClo
           const seen = JSON.stringify({ build, jobs: all }, undefined, 1);
           throw new Error(`the build ${id} did not get there: ${seen}\n${lines.slice(-20).join('\n')}`);
         }
-        await pause(50);
+        await sleep(50);
       }
     },
     ended: (id, limitMs) => test.until(id, (build) => isTerminalBuild(build.state), limitMs),
@@ -110,12 +111,6 @@ export async function startTestCloud(options: TestCloudOptions): Promise<TestClo
     },
   };
   return test;
-}
-
-export function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, ms);
-  return promise;
 }
 
 /** A build file whose one step takes `seconds`, with nothing but a shell. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message, Subscription } from '@google-cloud/pubsub';
 import { BUILDS_BUCKET } from '../../deploy/local/local-cloud.ts';
 import { mountsBelow } from '../../deploy/local/parts/mounts.ts';
@@ -13,7 +14,6 @@ import { type BuildEvent, buildEvent } from '../../shared/messages.ts';
 import { EVENTS_TOPIC } from '../../shared/pubsub/topics.ts';
 import { listObjects, readObject } from '../../shared/storage/objects.ts';
 import {
-  pause,
   SHORT_LEASES,
   skipReason,
   sleepingPackage,
@@ -105,7 +105,7 @@ describe('processes killed at any moment', { skip: skipReason, timeout: 1_200_00
       new Set(
         events.filter((event) => event.buildId === build && event.kind === 'job').map((event) => event.id),
       );
-    for (let tries = 0; tries < 100 && seen().size < expected; tries += 1) await pause(100);
+    for (let tries = 0; tries < 100 && seen().size < expected; tries += 1) await sleep(100);
     assert.equal(seen().size, expected, 'every event was published');
     return all;
   };
@@ -118,7 +118,7 @@ describe('processes killed at any moment', { skip: skipReason, timeout: 1_200_00
       const names = Array.from({ length: AT_ONCE }, (_, index) => `killed-${round}-${index}`);
       const ids = await Promise.all(names.map((name) => t.upload(`${name}.yaml`, sleepingPackage(name, 10))));
       await Promise.race(ids.map(untilRunning));
-      await pause(1500 + Math.random() * 4000);
+      await sleep(1500 + Math.random() * 4000);
       kill('runner');
       for (const job of await Promise.all(ids.map(checkFinished))) {
         assert.deepEqual([job.attempts, job.epoch], [0, job.crashes + 1], job.package);
@@ -135,7 +135,7 @@ describe('processes killed at any moment', { skip: skipReason, timeout: 1_200_00
         (_, all) => all.some((job) => job.state === 'running' && job.epoch === epoch),
         60_000,
       );
-      await pause(1500);
+      await sleep(1500);
       kill('runner');
     }
     const job = await checkFinished(build);
@@ -147,7 +147,7 @@ describe('processes killed at any moment', { skip: skipReason, timeout: 1_200_00
       proxy.stall();
       const build = await t.upload(`unsent-${round}.yaml`, sleepingPackage(`unsent-${round}`, 0.5));
       await t.until(build, (record) => record.state === 'pending');
-      await pause(200);
+      await sleep(200);
       assert.equal((await t.build(build))?.state, 'pending', 'the message has not gone out');
       kill('function');
       proxy.resume();
@@ -161,7 +161,7 @@ describe('processes killed at any moment', { skip: skipReason, timeout: 1_200_00
       const name = `lost-daemon-${round}`;
       const build = await t.upload(`${name}.yaml`, sleepingPackage(name, 10));
       await untilRunning(build);
-      await pause(2000 + Math.random() * 3000);
+      await sleep(2000 + Math.random() * 3000);
       kill('buildkit');
       const job = await checkFinished(build);
       assert.equal(job.crashes, 0);
@@ -172,7 +172,7 @@ describe('processes killed at any moment', { skip: skipReason, timeout: 1_200_00
   test('SIGTERM during a build that is too long for the grace time gives it to the next runner', async () => {
     const build = await t.upload('given-back.yaml', sleepingPackage('given-back', 12));
     await untilRunning(build);
-    await pause(1000);
+    await sleep(1000);
     kill('runner', 'SIGTERM');
     const job = await checkFinished(build);
     assert.deepEqual([job.crashes, job.attempts, job.epoch], [0, 0, 2]);
