@@ -115,6 +115,7 @@ const planner = {
   topics,
   events,
   architectures: () => pool.architectures(),
+  serves: pool.serves,
   log,
 };
 const worker: WorkerContext = {

@@ -23,7 +23,7 @@ import {
 } from '../shared/firestore/job-record.ts';
 import type { Outbox } from '../shared/firestore/outbox.ts';
 import { asBuildId, asJobId } from '../shared/identity.ts';
-import { EVENT_OVERDUE_MS, REPUBLISH_AFTER_MS } from '../shared/limits.ts';
+import { BLOCKED_MAX_MS, EVENT_OVERDUE_MS, REPUBLISH_AFTER_MS } from '../shared/limits.ts';
 import type { Log } from '../shared/log.ts';
 import type { Topics } from '../shared/pubsub/topics.ts';
 import { type BuildState, isTerminalBuild, isTerminalJob } from '../shared/states.ts';
@@ -186,8 +186,26 @@ async function wakePending(sweep: Sweep, stored: Stored<JobRecord>): Promise<voi
   for (const name of stored.data.waitsFor)
     await releaseEnded(sweep, { build: key.build, job: asJobId(name) });
   if (stored.data.waitsFor.length > 0) return;
+  if (stored.data.state === 'blocked' && !sweep.pool.serves(stored.data.arch, stored.data.selector)) {
+    await expireBlocked(sweep, stored);
+    return;
+  }
   sweep.metrics.reaped('pending');
   sweep.events.job(await queueJob(sweep.firestore, sweep.topics, key));
+}
+
+/** A job that no backend could run for too long. */
+async function expireBlocked(sweep: Sweep, stored: Stored<JobRecord>): Promise<void> {
+  if (elapsedMs(stored.data.createdAt, stored.readTime) < BLOCKED_MAX_MS) return;
+  const change = await changeDocument({
+    type: JOB,
+    ref: stored.ref,
+    decide: ({ data }) =>
+      data.state === 'blocked'
+        ? jobTransition(data, { state: 'expired', reason: data.reason ?? '', error: data.error ?? undefined })
+        : undefined,
+  });
+  if (change.changed) await afterJobEnded(sweep, change.stored);
 }
 
 /** A job of a build that has ended without it: whoever ended the build died before the job's turn. */

@@ -22,6 +22,9 @@ export const MAX_CRASHES = 5;
 /** First pause before an infrastructure failure is retried; doubles with each. */
 export const RETRY_BACKOFF_MS = 2_000;
 
+/** A job that no backend could run for this long expires. */
+export const BLOCKED_MAX_MS = 24 * 3600_000;
+
 /** How long a build waits for uploads that it misses. */
 export const UPLOAD_WAIT_MS = 120_000;
 /** A failure while the newest input is younger than this is judged only after looking at the uploads again. */

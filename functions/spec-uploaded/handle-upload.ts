@@ -54,6 +54,7 @@ export async function handleUpload(context: UploadContext, event: unknown): Prom
     case 'temporary':
       return;
     case 'pipeline':
+      await wakeOwners(context, await ownersOf(context, upload));
       return wakeWaitingBuilds(context, upload.bucket, kind.directory);
     case 'other':
       return wakeOwners(context, await ownersOf(context, upload));

@@ -3,15 +3,17 @@ import { parseArchitecture } from '../../shared/build-file/architecture.ts';
 import { PipelineError } from '../../shared/errors.ts';
 import type { BuildOptions } from '../../shared/messages.ts';
 
-const WORDS: Readonly<Record<string, boolean>> = {
-  true: true,
-  yes: true,
-  '1': true,
-  false: false,
-  no: false,
-  '0': false,
-  '': false,
-};
+const WORDS: ReadonlyMap<string, boolean> = new Map(
+  Object.entries({
+    true: true,
+    yes: true,
+    '1': true,
+    false: false,
+    no: false,
+    '0': false,
+    '': false,
+  }),
+);
 
 /**
  * Reads `arch` (comma-separated), `selector` (`key=value`, comma-separated), `test`, `debug` and `mode`. Other
@@ -47,7 +49,7 @@ function mode(text: string | undefined): BuildOptions['mode'] {
 }
 
 function flag(name: string, text: string | undefined): boolean {
-  const value = WORDS[(text ?? '').toLowerCase()];
+  const value = WORDS.get((text ?? '').toLowerCase());
   if (value === undefined) throw invalid(name, text ?? '', 'use true or false');
   return value;
 }

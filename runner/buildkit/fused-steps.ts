@@ -42,14 +42,16 @@ export function createFusedReader(emit: (event: FusedEvent) => void): (bytes: Bu
   return (bytes) => {
     let buffer = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
     for (;;) {
-      const start = buffer.indexOf(MARK);
-      const end = start === -1 ? -1 : buffer.indexOf('\n', start);
+      const first = buffer.indexOf(MARK);
+      const end = first === -1 ? -1 : buffer.indexOf('\n', first);
       if (end === -1) {
-        const plain = start === -1 ? buffer : buffer.subarray(0, start);
+        const plain = first === -1 ? buffer : buffer.subarray(0, first);
         if (plain.length > 0) emit({ type: 'output', bytes: plain });
-        rest = start === -1 ? Buffer.alloc(0) : Buffer.from(buffer.subarray(start));
+        rest = first === -1 ? Buffer.alloc(0) : Buffer.from(buffer.subarray(first));
         return;
       }
+      // A step may print the separator itself: the mark is what follows the last one of the line.
+      const start = buffer.lastIndexOf(MARK, end);
       if (start > 0) emit({ type: 'output', bytes: buffer.subarray(0, start) });
       const mark = parseMark(buffer.subarray(start + 1, end).toString());
       if (mark === undefined) emit({ type: 'output', bytes: buffer.subarray(start, end + 1) });

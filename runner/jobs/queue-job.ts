@@ -31,6 +31,30 @@ export async function queueJob(
   return change.stored;
 }
 
+/** Blocks a job that no backend could run. The reaper looks for one from time to time. */
+export async function blockJob(firestore: Firestore, key: JobKey): Promise<Stored<JobRecord>> {
+  const change = await changeDocument({
+    type: JOB,
+    ref: jobRef(firestore, key),
+    decide: ({ data }) => {
+      if (data.state !== 'pending' || data.waitsFor.length > 0) return undefined;
+      const labels = Object.entries(data.selector).map(([label, value]) => `${label}=${value}`);
+      const wanted = labels.length === 0 ? data.arch : `${data.arch} with ${labels.join(', ')}`;
+      return jobTransition(data, {
+        state: 'blocked',
+        reason: `waits for a backend of ${wanted}`,
+        error: {
+          code: 'no-backend',
+          kind: 'infra',
+          message: `there is no backend of ${wanted}`,
+          hint: 'add one to the backends of the runners, or ask for another architecture or selector',
+        },
+      });
+    },
+  });
+  return change.stored;
+}
+
 /** Rings again for a queued job, or one whose runner has died, and notes when. */
 export async function ringAgain(topics: Topics, stored: Stored<JobRecord>): Promise<void> {
   await topics.ringJob(jobKeyOf(stored.ref), stored.data.arch);

@@ -23,9 +23,10 @@ import type { Log } from '../../shared/log.ts';
 import type { Topics } from '../../shared/pubsub/topics.ts';
 import { isTerminalBuild } from '../../shared/states.ts';
 import { readObject, statObject } from '../../shared/storage/objects.ts';
+import type { BackendPool } from '../backends/backend-pool.ts';
 import type { EventPublisher } from '../events/event-publisher.ts';
 import { inParallel } from '../jobs/in-parallel.ts';
-import { queueJob } from '../jobs/queue-job.ts';
+import { blockJob, queueJob } from '../jobs/queue-job.ts';
 import { orderPlans } from './dependencies.ts';
 import { type GatheredInputs, gatherInline, gatherUpload, storeInputs } from './inputs.ts';
 import { replanJobs } from './replan.ts';
@@ -39,6 +40,8 @@ export interface PlannerContext {
   readonly events: EventPublisher;
   /** Architectures that this installation has backends for, the preferred one first. */
   readonly architectures: () => readonly Architecture[];
+  /** Whether any backend could ever run such a job. */
+  readonly serves: BackendPool['serves'];
   readonly log: Log;
 }
 
@@ -83,7 +86,9 @@ async function gather(
   const { source } = stored.data;
   if (source.kind === 'request') {
     const request = await storedRequest(context.storage.bucket(context.buildsBucket), source.object);
-    const files = request.configs ?? (request.config_yaml === undefined ? [] : [request.config_yaml]);
+    const configs = request.configs ?? [];
+    const inline = request.config_yaml === undefined ? [] : [request.config_yaml];
+    const files = configs.length > 0 ? configs : inline;
     return files.map((text, index) =>
       gatherInline({
         file: files.length === 1 ? 'request.yaml' : `request-${index + 1}.yaml`,
@@ -120,7 +125,7 @@ async function planGathered(
   if (missing.length > 0 && (await waitForUploads(context, stored, { gathered, missing }))) return;
 
   const compiled = compileAll(gathered, {
-    wanted: stored.data.options.arch,
+    wanted: [...new Set(stored.data.options.arch)],
     available: context.architectures(),
   });
   if (compiled.problems.length > 0) return reject(context, stored, compiled.problems);
@@ -175,7 +180,12 @@ async function planGathered(
   const ready = planned.filter((job) => job.dependencies.length === 0);
   await inParallel(ready, async (job) => {
     const key = { build, job: jobId(job.package, job.arch) };
-    context.events.job(await queueJob(context.firestore, context.topics, key));
+    const served = context.serves(job.arch, job.selector);
+    context.events.job(
+      served
+        ? await queueJob(context.firestore, context.topics, key)
+        : await blockJob(context.firestore, key),
+    );
   });
 }
 

@@ -278,6 +278,7 @@ class Replan implements Command {
       storage,
       buildsBucket: BUILDS_BUCKET,
       architectures: () => [ARCH] as const,
+      serves: () => true,
     };
     await replanJobs({ ...context, log: silentLog }, life.build, [{ ...inline, newestMs: 1 }]);
     const after = (await readJob(life.ref)).data.inputs.document.sha256;
@@ -396,8 +397,11 @@ const commands = fc.commands<Model, Life, false>(
 );
 
 test('a job keeps the promises of its life, whatever happens to it', async (context) => {
+  const deadline = performance.now() + TIME_LIMIT_MS;
   await fc.assert(
     fc.asyncProperty(commands, async (all) => {
+      // A life that has begun is lived to its end; none begins after the time.
+      if (performance.now() > deadline) return;
       let real: Life | undefined;
       await fc.asyncModelRun(async () => {
         const life = await begin();
@@ -409,7 +413,7 @@ test('a job keeps the promises of its life, whatever happens to it', async (cont
       // The reaper of the next life need not look at this one.
       await firestore.recursiveDelete(buildRef(firestore, real.build));
     }),
-    { numRuns: 200, interruptAfterTimeLimit: TIME_LIMIT_MS, endOnFailure: true },
+    { numRuns: 200, endOnFailure: true },
   );
   context.diagnostic(`${lives} lives with ${stepsTaken} steps`);
   assert.ok(lives > 5, 'the machine was too slow for any test of this');

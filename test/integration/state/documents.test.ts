@@ -39,16 +39,19 @@ const { firestore } = await emulators.openProject();
 const counters = firestore.collection('counters');
 
 test('of 32 writers who change one document at the same moment, each is counted', async (context) => {
-  const ref = counters.doc();
-  await createDocument(ref, { count: 0 });
-  const started = performance.now();
-  await Promise.all(
-    Array.from({ length: 32 }, () =>
-      changeDocument({ type: COUNTER, ref, decide: ({ data }) => ({ count: data.count + 1 }) }),
-    ),
-  );
-  context.diagnostic(`32 writers took ${Math.round(performance.now() - started)} ms`);
-  assert.equal((await readDocument(COUNTER, ref))?.data.count, 32);
+  // The first round warms up the emulator, whose first commits take seconds on a busy machine.
+  for (const writers of [8, 32]) {
+    const ref = counters.doc();
+    await createDocument(ref, { count: 0 });
+    const started = performance.now();
+    await Promise.all(
+      Array.from({ length: writers }, () =>
+        changeDocument({ type: COUNTER, ref, decide: ({ data }) => ({ count: data.count + 1 }) }),
+      ),
+    );
+    context.diagnostic(`${writers} writers took ${Math.round(performance.now() - started)} ms`);
+    assert.equal((await readDocument(COUNTER, ref))?.data.count, writers);
+  }
 });
 
 test('a document is created once, however many try', async () => {

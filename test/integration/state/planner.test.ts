@@ -39,6 +39,7 @@ const planner: RequestContext = {
   buildsBucket: BUILDS_BUCKET,
   specsBuckets: [SPECS_BUCKET],
   architectures: () => [ARCH, 'aarch64'],
+  serves: (arch, selector) => arch !== 'riscv64' && selector['size'] !== 'huge',
   log: silentLog,
 };
 
@@ -393,4 +394,18 @@ test('planning a build that nobody recorded is refused', async () => {
     planBuild(planner, buildIdOfUpload({ bucket: 'a', object: 'b', generation: '1' })),
     (error) => error instanceof PipelineError && error.code === 'record-missing' && error.kind === 'user',
   );
+});
+
+test('a job that no backend could run is blocked, and says which backend it waits for', async () => {
+  const build = await requested({ arch: ['riscv64', ARCH, ARCH], config_yaml: buildFile('hello') });
+  const blocked = (await readJob(jobRef(firestore, { build, job: jobId('hello', 'riscv64') }))).data;
+  assert.deepEqual([blocked.state, blocked.reason], ['blocked', 'waits for a backend of riscv64']);
+  assert.equal(blocked.error?.code, 'no-backend');
+  assert.equal(await jobState(build, 'hello'), 'queued');
+  const picky = await requested({
+    backend_selector: { size: 'huge' },
+    configs: [],
+    config_yaml: buildFile('hello'),
+  });
+  assert.equal(await jobState(picky, 'hello'), 'blocked');
 });

@@ -40,6 +40,18 @@ function run(
   return { lines: events([result.stdout]), code: result.status, stderr: result.stderr.toString() };
 }
 
+test('a step that prints the separator itself does not hide the mark after it', () => {
+  const { lines } = run([step("printf 'a\\036'"), step('echo b')]);
+  assert.deepEqual(lines, [
+    ['start', 0],
+    ['output', 'a\x1e'],
+    ['end', 0, 0],
+    ['start', 1],
+    ['output', 'b\n'],
+    ['end', 1, 0],
+  ]);
+});
+
 test('a real shell runs the steps in order and each one is told apart', () => {
   const { lines, code } = run([step('echo one'), step('printf two'), step('')]);
   assert.deepEqual(lines, [
