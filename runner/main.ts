@@ -115,7 +115,7 @@ const planner = {
   topics,
   events,
   architectures: () => pool.architectures(),
-  serves: pool.serves,
+  serves: (arch, selector) => pool.serves(arch, selector),
   log,
 };
 const worker: WorkerContext = {
