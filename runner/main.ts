@@ -40,6 +40,7 @@ import type { LeaseTimes } from './jobs/lease.ts';
 import { createMetrics } from './metrics.ts';
 import { createPackagingPool } from './packaging/packaging-pool.ts';
 import { handleRequest } from './planner/consume-requests.ts';
+import type { RequestContext } from './planner/requests.ts';
 import { createRepositoryWriter } from './publish/repository-writer.ts';
 import { startConsumer } from './queue/consumer.ts';
 import { startReaper } from './reaper.ts';
@@ -107,7 +108,7 @@ metrics.gauge('carryall_jobs_active', 'Jobs that run in this process', () =>
 );
 metrics.gauge('carryall_jobs_parked', 'Jobs that wait for a backend slot', () => parked.size);
 
-const planner = {
+const planner: RequestContext = {
   firestore,
   storage,
   buildsBucket: config.BUILDS_BUCKET,

@@ -4,9 +4,7 @@
  * speak the real protocols.
  */
 import { mkdir, realpath, rm, writeFile } from 'node:fs/promises';
-import { arch as machineArch } from 'node:os';
 import { join } from 'node:path';
-import { PubSub } from '@google-cloud/pubsub';
 import { PipelineError } from '../../shared/errors.ts';
 import { localSigningKey } from './bootstrap/local-key.ts';
 import { prepareBootstrapRepository } from './bootstrap/repository.ts';
@@ -20,7 +18,8 @@ import { rememberedPorts } from './parts/ports.ts';
 import { processPart } from './parts/process-part.ts';
 import { killAll } from './parts/processes.ts';
 import { type Part, type Supervised, supervise } from './parts/supervisor.ts';
-import { createTopics } from './topics.ts';
+import { pubsubPart } from './pubsub-part.ts';
+import { backendsYaml, repositoriesYaml } from './runner-files.ts';
 
 export const PROJECT = 'carryall-local';
 export const SPECS_BUCKET = 'carryall-specs';
@@ -192,7 +191,14 @@ async function startParts(
         readyUrl: `http://${address('firestore')}/`,
       }),
     ),
-    start(pubsubPart({ ...base, args: emulators.pubsub(ports.pubsub), address: address('pubsub') })),
+    start(
+      pubsubPart({
+        ...base,
+        projectId: PROJECT,
+        args: emulators.pubsub(ports.pubsub),
+        address: address('pubsub'),
+      }),
+    ),
     start(
       processPart({
         ...base,
@@ -344,61 +350,6 @@ async function startParts(
       await lock.release();
     },
   };
-}
-
-/** The emulator keeps nothing on disk: topics are made again whenever it starts. */
-function pubsubPart(options: {
-  readonly args: readonly string[];
-  readonly address: string;
-  readonly cwd: string;
-  readonly logFolder: string;
-  readonly env: Readonly<Record<string, string>>;
-}): Part {
-  const part = processPart({
-    ...options,
-    name: 'pubsub',
-    command: 'java',
-    readyUrl: `http://${options.address}/`,
-  });
-  return {
-    name: part.name,
-    async start(signal) {
-      const started = await part.start(signal);
-      const pubsub = new PubSub({ projectId: PROJECT, apiEndpoint: options.address, emulatorMode: true });
-      try {
-        await createTopics(pubsub, [localArchitecture()]);
-      } catch (error) {
-        await started.close();
-        throw error;
-      } finally {
-        await pubsub.close();
-      }
-      return started;
-    },
-  };
-}
-
-/** APK name of this machine's architecture. */
-export function localArchitecture(): string {
-  return machineArch() === 'arm64' ? 'aarch64' : 'x86_64';
-}
-
-function backendsYaml(address: string): string {
-  return `# Written by "make up".
-backends:
-  - addr: ${JSON.stringify(address)}
-    arch: ${localArchitecture()}
-    maxJobs: 4
-`;
-}
-
-function repositoriesYaml(url: string, key: string): string {
-  return `# Written by "make up".
-repositories:
-  - location: carryall-local:bootstrap
-    url: ${JSON.stringify(url)}
-    keys: [${JSON.stringify(key)}]
-`;
 }
 
 function seconds(startedMs: number): number {
