@@ -26,7 +26,16 @@ export const SPECS_BUCKET = 'carryall-specs';
 export const BUILDS_BUCKET = 'carryall-builds';
 const KEY_NAME = 'local.rsa';
 
-const PORT_NAMES = ['firestore', 'pubsub', 'storage', 'function', 'registry', 'files', 'runner'] as const;
+const PORT_NAMES = [
+  'firestore',
+  'pubsub',
+  'emulator',
+  'storage',
+  'function',
+  'registry',
+  'files',
+  'runner',
+] as const;
 export type PortName = (typeof PORT_NAMES)[number];
 
 export interface LocalCloudOptions {
@@ -195,8 +204,9 @@ async function startParts(
       pubsubPart({
         ...base,
         projectId: PROJECT,
-        args: emulators.pubsub(ports.pubsub),
-        address: address('pubsub'),
+        args: emulators.pubsub,
+        port: ports.pubsub,
+        innerPort: ports.emulator,
       }),
     ),
     start(
