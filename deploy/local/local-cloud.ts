@@ -10,6 +10,7 @@ import { localSigningKey } from './bootstrap/local-key.ts';
 import { prepareBootstrapRepository } from './bootstrap/repository.ts';
 import type { LocalConfig } from './config.ts';
 import { findEmulators } from './emulators.ts';
+import { checkBuildkit } from './engine/check-buildkit.ts';
 import { findBuildkit } from './engine/find-buildkit.ts';
 import { startRegistry } from './engine/registry.ts';
 import { type MachineLock, tryLock } from './parts/machine-lock.ts';
@@ -251,6 +252,12 @@ async function startParts(
         log,
         signal: partSignal,
       });
+      try {
+        await checkBuildkit(found.address);
+      } catch (error) {
+        await found.close();
+        throw error;
+      }
       buildkitAddress = found.address;
       return found;
     },

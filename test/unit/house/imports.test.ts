@@ -10,7 +10,8 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
   ['functions/', ['functions/', 'shared/']],
   ['runner/', ['runner/', 'shared/']],
   ['cli/', ['cli/', 'shared/', ...ENGINE]],
-  ['deploy/', ['deploy/', 'shared/']],
+  // As the command line does: the build engine, which knows nothing of queues and records.
+  ['deploy/', ['deploy/', 'shared/', 'runner/buildkit/']],
   ['shared/', ['shared/']],
 ];
 
