@@ -5,7 +5,7 @@
  */
 import type { Firestore } from '@google-cloud/firestore';
 import type { Storage } from '@google-cloud/storage';
-import { diagnosticsError } from '../../shared/build-file/diagnostic.ts';
+import { diagnosticRecord, diagnosticsError } from '../../shared/build-file/diagnostic.ts';
 import { parseBuildFile } from '../../shared/build-file/parse.ts';
 import { isBuildFile } from '../../shared/build-file/recognise.ts';
 import { asPipelineError, type ErrorRecord, PipelineError, toErrorRecord } from '../../shared/errors.ts';
@@ -146,9 +146,7 @@ function newBuildOf(upload: Upload, text: string | PipelineError): NewBuild {
   const { diagnostics } = parseBuildFile({ file: object, text });
   const error = diagnosticsError(diagnostics);
   if (error !== undefined) {
-    const problems = diagnostics
-      .filter((one) => one.severity === 'error')
-      .map(({ code, message, hint, position }) => ({ code, kind: 'user' as const, message, hint, position }));
+    const problems = diagnostics.filter((one) => one.severity === 'error').map(diagnosticRecord);
     return rejected(error, problems);
   }
   try {

@@ -1,21 +1,9 @@
 /** The script that finishes an environment's tree: what packages leave to be made (spec environment §9). */
+import type { PlannedAccounts } from '../../shared/build-file/plan.ts';
 import { shellQuote } from '../../shared/build-file/shell.ts';
 
 /** Accounts that a build file adds to its environment. */
-export interface GuestAccounts {
-  readonly users: readonly {
-    readonly name: string;
-    readonly uid: number;
-    readonly gid: number;
-    readonly home: string;
-    readonly shell: string;
-  }[];
-  readonly groups: readonly {
-    readonly name: string;
-    readonly gid: number;
-    readonly members: readonly string[];
-  }[];
-}
+export type GuestAccounts = Pick<PlannedAccounts, 'users' | 'groups'>;
 
 /**
  * Runs inside the merged tree, with nothing but what its packages brought: busybox links first, since what follows

@@ -5,7 +5,7 @@ import type { Storage } from '@google-cloud/storage';
 import { type Architecture, targetsArchitecture } from '../../shared/build-file/architecture.ts';
 import { compileBuildFile } from '../../shared/build-file/compile.ts';
 import type { Diagnostic } from '../../shared/build-file/diagnostic.ts';
-import { diagnosticsError } from '../../shared/build-file/diagnostic.ts';
+import { diagnosticRecord, diagnosticsError } from '../../shared/build-file/diagnostic.ts';
 import type { BuildPlan } from '../../shared/build-file/plan.ts';
 import { asPipelineError, type ErrorRecord, PipelineError, toErrorRecord } from '../../shared/errors.ts';
 import { BUILD, type BuildRecord, buildRef, buildTransition } from '../../shared/firestore/build-record.ts';
@@ -305,12 +305,6 @@ async function reject(
     error: toErrorRecord(error),
     diagnostics: problems.map(diagnosticRecord),
   });
-}
-
-/** A diagnostic as records keep it. */
-export function diagnosticRecord(diagnostic: Diagnostic): ErrorRecord {
-  const { code, message, hint, position } = diagnostic;
-  return { code, kind: 'user', message, position, ...(hint === undefined ? {} : { hint }) };
 }
 
 async function endBuild(

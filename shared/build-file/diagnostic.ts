@@ -1,5 +1,5 @@
 /** Problems of a build file: what is wrong, where, and what the author can do about it. */
-import { type ErrorCode, formatPosition, PipelineError, type Position } from '../errors.ts';
+import { type ErrorCode, type ErrorRecord, formatPosition, PipelineError, type Position } from '../errors.ts';
 import { MAX_DIAGNOSTICS } from './limits.ts';
 import { type Place, positionOf } from './place.ts';
 
@@ -97,4 +97,10 @@ export function diagnosticsError(diagnostics: readonly Diagnostic[]): PipelineEr
     hint: first.hint,
     position: first.position,
   });
+}
+
+/** A diagnostic as records keep it. */
+export function diagnosticRecord(diagnostic: Diagnostic): ErrorRecord {
+  const { code, message, hint, position } = diagnostic;
+  return { code, kind: 'user', message, position, ...(hint === undefined ? {} : { hint }) };
 }
