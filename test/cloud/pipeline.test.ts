@@ -144,6 +144,7 @@ environment: {contents: {packages: [busybox, libc6, greeting]}}
 pipeline:
   - runs: |
       mkdir -p \${{targets.destdir}}/usr/share
+      # Run ${Date.now()}: BuildKit must not answer from the cache of an earlier run, which prints nothing.
       greeting > \${{targets.destdir}}/usr/share/greeting.txt
       cat \${{targets.destdir}}/usr/share/greeting.txt
 `,
