@@ -6,10 +6,10 @@ NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
 RUN = METADATA_SERVER_DETECTION=none PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down env status test check format bench clean
+.PHONY: help demo up down env status test test-pipelines check format bench clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: node_modules/.ready ## build a real package on this machine, verify it, show where it is
 	@$(RUN) $(NODE) deploy/local/main.ts demo
@@ -28,6 +28,9 @@ status: ## show builds and jobs as they stand in Firestore
 
 test: node_modules/.ready ## run all tests against real emulators, BuildKit and registry
 	@$(RUN) $(NODE) test/run.ts
+
+test-pipelines: node_modules/.ready ## run every built-in pipeline in BuildKit; downloads whole toolchains
+	@$(RUN) $(NODE) test/run.ts test/pipelines test/unit/shared/build-file/pipelines
 
 check: node_modules/.ready ## format, lint and types
 	@$(RUN) npm run --silent check

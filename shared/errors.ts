@@ -25,6 +25,7 @@ export const ERROR_CODES = [
   'unknown-variable',
   'unknown-pipeline',
   'invalid-condition',
+  'shell-syntax',
   // apk format and repositories
   'apk-malformed',
   'apk-mismatch',

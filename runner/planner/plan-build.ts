@@ -7,6 +7,8 @@ import { compileBuildFile } from '../../shared/build-file/compile.ts';
 import type { Diagnostic } from '../../shared/build-file/diagnostic.ts';
 import { diagnosticRecord, diagnosticsError } from '../../shared/build-file/diagnostic.ts';
 import type { BuildPlan } from '../../shared/build-file/plan.ts';
+import type { ShellFragment } from '../../shared/build-file/shell-fragments.ts';
+import { checkShell } from '../../shared/build-file/shell-syntax.ts';
 import { asPipelineError, type ErrorRecord, PipelineError, toErrorRecord } from '../../shared/errors.ts';
 import { BUILD, type BuildRecord, buildRef, buildTransition } from '../../shared/firestore/build-record.ts';
 import {
@@ -124,7 +126,7 @@ async function planGathered(
   const missing = gathered.flatMap(missingUploads);
   if (missing.length > 0 && (await waitForUploads(context, stored, { gathered, missing }))) return;
 
-  const compiled = compileAll(gathered, {
+  const compiled = await compileAll(gathered, {
     wanted: [...new Set(stored.data.options.arch)],
     available: context.architectures(),
   });
@@ -213,12 +215,13 @@ interface Compiled {
 }
 
 /** Compiles every build file for each architecture it is wanted for. */
-function compileAll(
+async function compileAll(
   gathered: readonly GatheredInputs[],
   archs: { readonly wanted: readonly Architecture[]; readonly available: readonly Architecture[] },
-): Compiled {
+): Promise<Compiled> {
   const plans = new Map<Architecture, Map<BuildPlan, GatheredInputs>>();
   const problems: Diagnostic[] = [];
+  const shell: (readonly ShellFragment[])[] = [];
   for (const one of gathered) {
     const { buildFile } = one;
     if (buildFile === undefined) continue;
@@ -226,13 +229,15 @@ function compileAll(
     for (const arch of candidates.filter((name) =>
       targetsArchitecture(buildFile.targetArchitectures, name),
     )) {
-      const { plan, diagnostics } = compileBuildFile(buildFile, { arch, lookup: one.lookup });
+      const { plan, fragments, diagnostics } = compileBuildFile(buildFile, { arch, lookup: one.lookup });
+      shell.push(fragments);
       problems.push(...diagnostics.filter((diagnostic) => diagnostic.severity === 'error'));
       if (plan === undefined) continue;
       const ofArch = plans.get(arch) ?? new Map<BuildPlan, GatheredInputs>();
       plans.set(arch, ofArch.set(plan, one));
     }
   }
+  problems.push(...(await checkShell(shell)).flat().filter((diagnostic) => diagnostic.severity === 'error'));
   if (plans.size === 0 && problems.length === 0) {
     throw new PipelineError({
       code: 'request-invalid',

@@ -8,6 +8,7 @@ import type { PipelineLookup } from './pipeline-files.ts';
 import type { Place, Text } from './place.ts';
 import type { Step } from './schema.ts';
 import type { TextMap } from './shape.ts';
+import { type ShellFragment, shellFragments } from './shell-fragments.ts';
 import { keyPlace } from './struct.ts';
 import { loadUsedPipeline, mergePipelineFile, noteFor, type UseContext } from './used-pipeline.ts';
 import { createScope, type ExpansionBudget, type Scope, substituteText } from './variables.ts';
@@ -20,6 +21,8 @@ export interface CompileContext {
   readonly budget: ExpansionBudget;
   /** Steps compiled so far, against `MAX_STEPS`. */
   steps: number;
+  /** Gathered for `checkShell`. */
+  readonly fragments: ShellFragment[];
 }
 
 /** What a step sees of its surroundings. */
@@ -52,6 +55,9 @@ export interface CompiledStep {
   readonly setsWorkingDirectory: boolean;
   readonly environment: TextMap;
   readonly needs: readonly string[];
+  /** Children that must run; 0 is any number. */
+  readonly requiredSteps: number;
+  readonly assertionsPlace: Place;
   readonly place: Place;
   readonly origin: Place;
   readonly children: readonly CompiledStep[];
@@ -86,7 +92,7 @@ function compileStep(written: Step, parent: StepScope, context: CompileContext):
   const arguments_ =
     used === undefined
       ? undefined
-      : resolveInputs(written, used.step, {
+      : resolveInputs(written, step, {
           reporter,
           budget,
           globals: parent.globals,
@@ -130,8 +136,11 @@ function compileStep(written: Step, parent: StepScope, context: CompileContext):
     context,
   );
   const script = step.runs === undefined ? '' : replace(step.runs);
+  if (step.runs !== undefined) {
+    const use = { runs: step.runs, script, inputs, origin, note, pipeline: parent.name };
+    context.fragments.push(...shellFragments(use));
+  }
   const needs = (step.needs?.packages ?? []).map(replace).filter((one) => one !== '');
-  if (applies) checkAssertions(step, children, context);
   return {
     recorded: recordStep(step, {
       ...(condition.rendered === undefined ? {} : { condition: condition.rendered }),
@@ -144,28 +153,41 @@ function compileStep(written: Step, parent: StepScope, context: CompileContext):
     }),
     applies,
     name,
-    uses: used?.name ?? '',
-    inputs,
+    uses: written.uses?.value ?? '',
+    inputs: used === undefined ? argumentsOf(written) : inputs,
     script,
     workingDirectory,
     setsWorkingDirectory: ownDirectory !== undefined,
     environment,
     needs,
+    requiredSteps: step.assertions?.requiredSteps ?? 0,
+    assertionsPlace: keyPlace(step, 'assertions'),
     place: step.runs === undefined ? step.place : keyPlace(step, 'runs'),
     origin,
     children,
   };
 }
 
-/** Conditions are known now, so a step that would fail its assertion need not be started. */
-function checkAssertions(step: Step, children: readonly CompiledStep[], context: CompileContext): void {
-  const required = step.assertions?.requiredSteps ?? 0;
-  const running = children.filter((child) => child.applies).length;
-  if (required === 0 || required === running) return;
-  context.reporter.report(keyPlace(step, 'assertions'), {
-    code: 'invalid-value',
-    message: `${required} of the steps below must run, but the conditions of ${running} are true`,
-  });
+/**
+ * Reports assertions that do not hold. Conditions are known now, so a step that would fail its assertion need not be
+ * started. Only for packages that are built: what does not run cannot fail.
+ */
+export function checkAssertions(steps: readonly CompiledStep[], reporter: Reporter): void {
+  for (const step of steps) {
+    if (!step.applies) continue;
+    checkAssertions(step.children, reporter);
+    const running = step.children.filter((child) => child.applies).length;
+    if (step.requiredSteps === 0 || step.requiredSteps === running) continue;
+    reporter.report(step.assertionsPlace, {
+      code: 'invalid-value',
+      message: `${step.requiredSteps} of the steps below must run, but the conditions of ${running} are true`,
+    });
+  }
+}
+
+/** The arguments of a step that was compiled before: it brings the pipeline it uses. */
+function argumentsOf(step: Step): ReadonlyMap<string, string> {
+  return new Map([...(step.with ?? [])].map(([name, { value }]) => [`inputs.${name}`, value]));
 }
 
 interface Compiled {

@@ -10,6 +10,7 @@ import { compileCondition } from './compile-condition.ts';
 import {
   type CompileContext,
   type CompiledStep,
+  checkAssertions,
   collectNeeds,
   compileSteps,
   type StepScope,
@@ -24,6 +25,7 @@ import { type Inherited, planPackage } from './plan-package.ts';
 import { planSteps, requiredFiles } from './plan-steps.ts';
 import { recordConfiguration } from './recorded-form.ts';
 import type { TestSection } from './schema.ts';
+import type { ShellFragment } from './shell-fragments.ts';
 import { createExpansionBudget, createScope } from './variables.ts';
 import { resolveVariables } from './vars.ts';
 
@@ -31,6 +33,9 @@ const OUTPUT = `${WORKSPACE}/melange-out`;
 
 /** Zip archives cannot hold earlier times, and tools that write them fail: 1980-01-01. */
 const EARLIEST_SOURCE_DATE = 315_532_800;
+
+/** Tests are compiled for packages as they are published, whatever the options of the build. */
+const TEST_OPTIONS = { buildOptions: [], libcFlavor: 'gnu' } as const;
 
 export interface CompileOptions {
   readonly arch: Architecture;
@@ -50,13 +55,15 @@ export interface CompileResult {
   /** Absent when there are errors, or when the architecture is not targeted. */
   readonly plan?: BuildPlan;
   readonly skipped?: { readonly reason: string };
+  /** Shell of the steps, for `checkShell`. */
+  readonly fragments: readonly ShellFragment[];
   readonly diagnostics: readonly Diagnostic[];
 }
 
 /**
  * Loads the pipelines, replaces the variables, evaluates the conditions. The same input gives the same plan. Problems
  * (`unknown-pipeline`, `unknown-variable`, `unknown-key`, `missing-value`, `invalid-value`, `invalid-condition`,
- * `build-file-too-large`) are diagnostics; nothing is thrown.
+ * `build-file-too-large`) are diagnostics; nothing is thrown. The shell of the steps is not looked at: `checkShell` does.
  */
 export function compileBuildFile(buildFile: BuildFile, options: CompileOptions): CompileResult {
   const { arch } = options;
@@ -64,6 +71,7 @@ export function compileBuildFile(buildFile: BuildFile, options: CompileOptions):
     const targets = buildFile.targetArchitectures.join(', ');
     return {
       skipped: { reason: `${buildFile.name} is built for ${targets}, not for ${arch}` },
+      fragments: [],
       diagnostics: [],
     };
   }
@@ -73,10 +81,12 @@ export function compileBuildFile(buildFile: BuildFile, options: CompileOptions):
     reporter,
     budget: createExpansionBudget(),
     steps: 0,
+    fragments: [],
   };
   const plan = compilePlan(buildFile, options, context);
   const { diagnostics } = reporter;
-  return reporter.errors > 0 ? { diagnostics } : { plan, diagnostics };
+  const { fragments } = context;
+  return reporter.errors > 0 ? { fragments, diagnostics } : { plan, fragments, diagnostics };
 }
 
 /** A package with its compiled steps, before it is put into the plan. */
@@ -93,18 +103,20 @@ export interface CompiledPackage {
 function compilePlan(buildFile: BuildFile, options: CompileOptions, context: CompileContext): BuildPlan {
   const { document, package: section, name, version, epoch, fullVersion } = buildFile;
   const globals = globalVariables(buildFile, options, context);
+  const testGlobals = globalVariables(buildFile, { ...options, ...TEST_OPTIONS }, context);
   const main: CompiledPackage = {
     name,
     subpackage: undefined,
     steps: compileSteps(document.pipeline, packageScope(globals, buildFile), context),
     testSection: document.test,
-    testSteps: compileSteps(document.test?.pipeline, packageScope(globals, buildFile), context),
+    testSteps: compileSteps(document.test?.pipeline, packageScope(testGlobals, buildFile), context),
     emitted: true,
   };
   const subpackages = buildFile.subpackages.map((one) =>
-    compileSubpackage(one, { globals, buildFile, context }),
+    compileSubpackage(one, { globals, testGlobals, buildFile, context }),
   );
   const emitted = [main, ...subpackages.filter((one) => one.emitted)];
+  for (const { steps, testSteps } of emitted) checkAssertions([...steps, ...testSteps], context.reporter);
   const environment = planBuildEnvironment(buildFile, options, [main, ...subpackages]);
   const commit = section.commit?.value || options.commit || '';
   return {
@@ -131,13 +143,14 @@ function compilePlan(buildFile: BuildFile, options: CompileOptions, context: Com
 
 interface PackageContext {
   readonly globals: ReadonlyMap<string, string>;
+  readonly testGlobals: ReadonlyMap<string, string>;
   readonly buildFile: BuildFile;
   readonly context: CompileContext;
 }
 
 function compileSubpackage(
   subpackage: Subpackage,
-  { globals, buildFile, context }: PackageContext,
+  { globals, testGlobals, buildFile, context }: PackageContext,
 ): CompiledPackage {
   const { section } = subpackage;
   const scope = packageScope(globals, buildFile, subpackage);
@@ -147,7 +160,11 @@ function compileSubpackage(
     subpackage,
     steps: compileSteps(section.pipeline, scope, context),
     testSection: section.test,
-    testSteps: compileSteps(section.test?.pipeline, scope, context),
+    testSteps: compileSteps(
+      section.test?.pipeline,
+      packageScope(testGlobals, buildFile, subpackage),
+      context,
+    ),
     emitted: condition.holds,
   };
 }

@@ -8,7 +8,9 @@ export { type ParseOptions, type ParseResult, parseBuildFile } from './parse.ts'
 export { type PipelineLookup, type PipelineNames, pipelineNames } from './pipeline-files.ts';
 export type * from './plan.ts';
 export { isBuildFile } from './recognise.ts';
-export { type LockedEnvironment, melangeYaml } from './recorded-form.ts';
+export { compiledYaml, type LockedEnvironment, melangeYaml } from './recorded-form.ts';
 export { type StepCommandOptions, shellQuote, stepCommand } from './shell.ts';
+export type { ShellFragment } from './shell-fragments.ts';
+export { checkShell } from './shell-syntax.ts';
 export type { SourceText } from './source.ts';
 export { FILE_CAPABILITIES } from './validate.ts';

@@ -56,3 +56,6 @@ export const MAX_PATTERN_INSTRUCTIONS = 10_000;
 
 /** Instructions that the var-transforms of a file may execute: a second or less. */
 export const MAX_MATCH_WORK = 10_000_000;
+
+/** Characters of shell of one build file that are checked for syntax errors: a tenth of a second. */
+export const MAX_CHECKED_SHELL_CHARACTERS = 256 * 1024;

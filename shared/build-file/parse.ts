@@ -1,6 +1,7 @@
 /** From text to a checked build file: everything that does not depend on an architecture or on pipeline files. */
 import type { BuildFile, Subpackage } from './build-file.ts';
 import { createReporter, type Diagnostic, type Reporter } from './diagnostic.ts';
+import { parseEnvironmentFile } from './environment-file.ts';
 import { createSource, type Text } from './place.ts';
 import { expandRanges, type SubpackageTemplate } from './ranges.ts';
 import {
@@ -8,10 +9,12 @@ import {
   type Document,
   documentShape,
   type EnvironmentSection,
+  environmentShape,
   type PackageSection,
   subpackageShape,
   varsFileShape,
 } from './schema.ts';
+import type { TextMap } from './shape.ts';
 import { parseSource, type SourceText } from './source.ts';
 import { applyTransforms } from './transforms.ts';
 import { validateBuildFile } from './validate.ts';
@@ -28,6 +31,8 @@ import { resolveVariables } from './vars.ts';
 export interface ParseOptions extends SourceText {
   /** A flat mapping whose entries overwrite `vars`. */
   readonly varsFile?: SourceText | undefined;
+  /** In dotenv syntax, for the build's environment. The build file wins over all, an earlier file over a later one. */
+  readonly environmentFiles?: readonly SourceText[] | undefined;
 }
 
 export interface ParseResult {
@@ -52,6 +57,7 @@ interface ParseContext {
 function parse(options: ParseOptions, reporter: Reporter): BuildFile | undefined {
   const document = decodeDocument(options, reporter);
   const vars = collectVars(options, document, reporter);
+  const extra = collectEnvironment(options.environmentFiles ?? [], reporter);
   if (document === undefined || reporter.errors > 0) return undefined;
   const section = document.package;
   if (section === undefined) {
@@ -86,7 +92,7 @@ function parse(options: ParseOptions, reporter: Reporter): BuildFile | undefined
     document: {
       ...plain,
       package: packageSection,
-      environment: strictPackages(plain.environment, scope, context),
+      environment: withEnvironment(strictPackages(plain.environment, scope, context), extra),
       test: plain.test && {
         ...plain.test,
         environment: strictPackages(plain.test.environment, scope, context),
@@ -121,6 +127,22 @@ function collectVars(
   const fromFile =
     root === undefined ? undefined : varsFileShape.decode(root, { reporter, unknownKeys: 'refuse' });
   return new Map([...(document?.vars ?? []), ...(fromFile ?? [])]);
+}
+
+/** The variables of all environment files together; those of an earlier file win. */
+function collectEnvironment(files: readonly SourceText[], reporter: Reporter): TextMap {
+  return new Map(files.toReversed().flatMap((file) => [...parseEnvironmentFile(file, reporter)]));
+}
+
+/** The environment with variables added that it does not set itself. */
+function withEnvironment(
+  section: EnvironmentSection | undefined,
+  extra: TextMap,
+): EnvironmentSection | undefined {
+  const [first] = extra.values();
+  if (first === undefined) return section;
+  const base = section ?? environmentShape.empty(first.keyPlace);
+  return { ...base, environment: new Map([...extra, ...(base.environment ?? [])]) };
 }
 
 interface ParseTimeInput {

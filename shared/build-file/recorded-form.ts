@@ -3,10 +3,10 @@ import { dump } from 'js-yaml';
 import { sortedUnique } from '../apk/byte-order.ts';
 import type { BuildFile } from './build-file.ts';
 import type { CompiledPackage } from './compile.ts';
-import type { CompiledStep } from './compile-step.ts';
+import { type CompiledStep, collectNeeds } from './compile-step.ts';
 import type { Text } from './place.ts';
 import type { BuildPlan } from './plan.ts';
-import { documentShape, environmentShape, type Step, type TestSection } from './schema.ts';
+import { contentsShape, documentShape, environmentShape, type Step, type TestSection } from './schema.ts';
 import { keysOf } from './struct.ts';
 
 /** The environment as it was installed. */
@@ -20,20 +20,28 @@ export interface LockedEnvironment {
 
 /** Text of `.melange.yaml`: keys in schema order, empty values left out, equal for all packages of a build. */
 export function melangeYaml(plan: BuildPlan, locked: LockedEnvironment): string {
+  const keyring = locked.keyring ?? [];
+  return printConfiguration(plan, {
+    ...(locked.repositories.length === 0 ? {} : { repositories: [...locked.repositories] }),
+    ...(keyring.length === 0 ? {} : { keyring: [...keyring] }),
+    packages: sortedUnique(locked.packages),
+  });
+}
+
+/** The same before the environment is solved: its contents as written, with the packages that steps need. */
+export function compiledYaml(plan: BuildPlan): string {
+  const { environment } = plan.configuration;
+  const written = isRecord(environment) && isRecord(environment['contents']) ? environment['contents'] : {};
+  const { packages } = plan.environment;
+  return printConfiguration(plan, { ...written, ...(packages.length === 0 ? {} : { packages }) });
+}
+
+function printConfiguration(plan: BuildPlan, contents: Readonly<Record<string, unknown>>): string {
   const { environment } = plan.configuration;
   const others = isRecord(environment) ? environment : {};
-  const keyring = locked.keyring ?? [];
-  const installed: Readonly<Record<string, unknown>> = {
-    ...others,
-    contents: {
-      ...(locked.repositories.length === 0 ? {} : { repositories: [...locked.repositories] }),
-      ...(keyring.length === 0 ? {} : { keyring: [...keyring] }),
-      packages: sortedUnique(locked.packages),
-    },
-    archs: [plan.arch],
-  };
+  const planned: Readonly<Record<string, unknown>> = { ...others, contents, archs: [plan.arch] };
   const ordered = keysOf(environmentShape).flatMap((key) =>
-    key in installed ? [[key, installed[key]] as const] : [],
+    key in planned ? [[key, planned[key]] as const] : [],
   );
   const first = { package: undefined, environment: undefined };
   const configuration = { ...first, ...plan.configuration, environment: Object.fromEntries(ordered) };
@@ -71,7 +79,27 @@ export function recordConfiguration(buildFile: BuildFile, input: RecordInput): R
 }
 
 function recordTest(test: TestSection | undefined, steps: readonly CompiledStep[]): TestSection | undefined {
-  return test && { ...test, pipeline: recordedSteps(steps) };
+  return (
+    test && {
+      ...test,
+      environment: withPackages(test, collectNeeds(steps)),
+      pipeline: recordedSteps(steps),
+    }
+  );
+}
+
+/** What the steps of a test need becomes part of its own environment. */
+function withPackages(test: TestSection, needs: readonly string[]): TestSection['environment'] {
+  const { environment, place } = test;
+  const given = environment?.contents?.packages ?? [];
+  const listed = new Set(given.map((one) => one.value));
+  const added = sortedUnique(needs.filter((one) => !listed.has(one)));
+  if (added.length === 0) return environment;
+  const packages = [...given, ...added.map((value) => ({ value, place }))];
+  return {
+    ...(environment ?? environmentShape.empty(place)),
+    contents: { ...(environment?.contents ?? contentsShape.empty(place)), packages },
+  };
 }
 
 /** The needs of the steps themselves are part of the environment already. */

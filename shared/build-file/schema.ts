@@ -124,7 +124,7 @@ export type Group = NonNullable<ReturnType<typeof groupShape.decode>>;
 
 const namedContent = struct({ name: text, content: text });
 
-const contentsShape = struct({
+export const contentsShape = struct({
   repositories: replaceableList,
   build_repositories: replaceableList,
   runtime_repositories: replaceableList,

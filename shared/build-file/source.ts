@@ -192,28 +192,27 @@ function buildTree(events: readonly Event[], source: SourceFile, reporter: Repor
 function finishCollection(frame: Frame, place: Place, reporter: Reporter): SequenceNode | MappingNode {
   if (frame.kind === 'sequence') return { kind: 'sequence', ...place, items: frame.nodes };
   const entries = new Map<string, MappingEntry>();
-  const merged: Node[] = [];
+  let merge: MappingEntry | undefined;
   for (let index = 0; index + 1 < frame.nodes.length; index += 2) {
     const key = frame.nodes[index];
     const value = frame.nodes[index + 1];
     if (key === undefined || value === undefined) break;
     if (key.kind !== 'scalar') {
       reporter.report(key, { code: 'yaml-syntax', message: `a key must be a word, not a ${key.kind}` });
-    } else if (key.plain && key.value === '<<') {
-      merged.push(value);
-    } else {
-      const first = entries.get(key.value);
-      if (first === undefined) entries.set(key.value, { key, value });
-      else {
-        reporter.report(key, {
-          code: 'yaml-syntax',
-          message: `the key "${key.value}" stands twice in one mapping`,
-          hint: `it was first given in line ${positionOf(first.key).line}`,
-        });
-      }
+      continue;
     }
+    const isMerge = key.plain && key.value === '<<';
+    const first = isMerge ? merge : entries.get(key.value);
+    if (first !== undefined) {
+      reporter.report(key, {
+        code: 'yaml-syntax',
+        message: `the key "${key.value}" stands twice in one mapping`,
+        hint: `it was first given in line ${positionOf(first.key).line}`,
+      });
+    } else if (isMerge) merge = { key, value };
+    else entries.set(key.value, { key, value });
   }
-  for (const value of merged) mergeInto(entries, value, reporter);
+  if (merge !== undefined) mergeInto(entries, merge.value, reporter);
   return { kind: 'mapping', ...place, entries: [...entries.values()] };
 }
 

@@ -25,8 +25,14 @@ interface Field {
   readonly shape: Shape<unknown>;
 }
 
+/** The shape of a mapping with fixed keys. */
+export interface StructShape<F> extends Shape<StructOf<F>> {
+  /** A value without any key, as if written at `place`. */
+  empty(place: Place): StructOf<F>;
+}
+
 /** A mapping with fixed keys. */
-export function struct<const F extends Fields>(fields: F): Shape<StructOf<F>> {
+export function struct<const F extends Fields>(fields: F): StructShape<F> {
   const known = new Map<string, Field>();
   for (const [key, shape] of Object.entries(fields)) {
     known.set(key, {
@@ -55,6 +61,7 @@ export function struct<const F extends Fields>(fields: F): Shape<StructOf<F>> {
       // Every property comes from the field's own shape, which the type says field by field.
       return value as StructOf<F>;
     },
+    empty: (place) => ({ ...empty, place }) as StructOf<F>,
     replace(value, replace) {
       const copy: Record<string, unknown> = { ...value };
       for (const { property, shape } of known.values()) {

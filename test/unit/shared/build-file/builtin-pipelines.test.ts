@@ -23,6 +23,16 @@ import { compiled, problems, withPackage } from './language.ts';
 const REQUIRED: Readonly<Record<string, string>> = {
   fetch: '{uri: "https://a.example/b.tar.gz", expected-none: "yes"}',
   'git-checkout': '{repository: "https://a.example/b.git"}',
+  'R/build': '{package: thing, version: 1.0}',
+  'go/build': '{packages: ., output: thing}',
+  'go/bump': '{deps: "a.example/b@v1.2.3"}',
+  'go/install': '{package: a.example/b}',
+  'pecl/install': '{extension: thing}',
+  'xcover/profile': '{executable-path: /usr/bin/thing}',
+  'npm/install': '{package: thing, version: 1.0.0}',
+  'python/test': '{command: "true"}',
+  'ruby/build': '{gem: thing}',
+  'ruby/install': '{gem: thing, version: 1.0.0}',
 };
 
 test('every built-in pipeline compiles, and its shell is accepted by sh and bash', () => {
