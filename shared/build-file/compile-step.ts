@@ -135,8 +135,10 @@ function compileStep(written: Step, parent: StepScope, context: CompileContext):
     },
     context,
   );
+  const errorsBefore = reporter.errors;
   const script = step.runs === undefined ? '' : replace(step.runs);
-  if (step.runs !== undefined) {
+  // With a variable missing, what the shell would make of it helps nobody.
+  if (step.runs !== undefined && reporter.errors === errorsBefore) {
     const use = { runs: step.runs, script, inputs, origin, note, pipeline: parent.name };
     context.fragments.push(...shellFragments(use));
   }

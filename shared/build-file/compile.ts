@@ -16,7 +16,7 @@ import {
   type StepScope,
   WORKSPACE,
 } from './compile-step.ts';
-import { createReporter, type Diagnostic } from './diagnostic.ts';
+import { createReporter, type Diagnostic, inOrder } from './diagnostic.ts';
 import type { PipelineLookup } from './pipeline-files.ts';
 import type { Text } from './place.ts';
 import type { BuildPlan, PlannedEnvironment, PlannedPackage, PlannedTest } from './plan.ts';
@@ -84,7 +84,7 @@ export function compileBuildFile(buildFile: BuildFile, options: CompileOptions):
     fragments: [],
   };
   const plan = compilePlan(buildFile, options, context);
-  const { diagnostics } = reporter;
+  const diagnostics = inOrder(reporter.diagnostics, buildFile.source.file);
   const { fragments } = context;
   return reporter.errors > 0 ? { fragments, diagnostics } : { plan, fragments, diagnostics };
 }

@@ -59,6 +59,15 @@ export function createReporter(): Reporter {
   };
 }
 
+/** In the order of the text: those of `file` first, then those of other files as these were met. */
+export function inOrder(diagnostics: readonly Diagnostic[], file: string): Diagnostic[] {
+  const files = [file, ...new Set(diagnostics.map((one) => one.position.file))];
+  return diagnostics.toSorted(
+    ({ position: a }, { position: b }) =>
+      files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
+  );
+}
+
 /** Messages quote what was written, which may be long. */
 function shorten(message: string): string {
   return message.length > 500 ? `${message.slice(0, 500)}…` : message;

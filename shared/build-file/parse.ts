@@ -1,6 +1,6 @@
 /** From text to a checked build file: everything that does not depend on an architecture or on pipeline files. */
 import type { BuildFile, Subpackage } from './build-file.ts';
-import { createReporter, type Diagnostic, type Reporter } from './diagnostic.ts';
+import { createReporter, type Diagnostic, inOrder, type Reporter } from './diagnostic.ts';
 import { parseEnvironmentFile } from './environment-file.ts';
 import { createSource, type Text } from './place.ts';
 import { expandRanges, type SubpackageTemplate } from './ranges.ts';
@@ -45,7 +45,7 @@ export interface ParseResult {
 export function parseBuildFile(options: ParseOptions): ParseResult {
   const reporter = createReporter();
   const buildFile = parse(options, reporter);
-  const { diagnostics } = reporter;
+  const diagnostics = inOrder(reporter.diagnostics, options.file);
   return buildFile === undefined || reporter.errors > 0 ? { diagnostics } : { buildFile, diagnostics };
 }
 

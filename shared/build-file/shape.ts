@@ -59,7 +59,9 @@ export const replaceableText: Shape<Text> = textShape('replaceable');
 
 function decodeText(node: Node, context: DecodeContext): Text | undefined {
   if (node.kind !== 'scalar') {
-    wrongType(node, 'a text', context);
+    const hint =
+      node.kind === 'sequence' ? 'write several values as the lines of a block: "key: |"' : undefined;
+    wrongType(node, 'a text', context, hint);
     return undefined;
   }
   return { value: isNull(node) ? '' : node.value, place: node };
@@ -110,7 +112,7 @@ export function list<T>(item: Shape<T>): Shape<readonly T[]> {
     decode(node, context) {
       if (isNull(node)) return [];
       if (node.kind !== 'sequence') {
-        wrongType(node, 'a list', context);
+        wrongType(node, 'a list', context, 'begin each item in a line of its own with a dash and a blank');
         return undefined;
       }
       return node.items.flatMap((one) => item.decode(one, context) ?? []);
@@ -183,10 +185,11 @@ function encodeMap<T>(value: ReadonlyMap<string, T>, encode: (one: T) => unknown
 }
 
 /** Reports a node that is not what a shape wants. */
-export function wrongType(node: Node, wanted: string, context: DecodeContext): void {
+export function wrongType(node: Node, wanted: string, { reporter }: DecodeContext, hint?: string): void {
   const found = node.kind === 'scalar' ? describeScalar(node.value) : `a ${node.kind}`;
-  context.reporter.report(node.kind === 'scalar' ? node : opening(node), {
+  reporter.report(node.kind === 'scalar' ? node : opening(node), {
     code: 'wrong-type',
+    hint,
     message: `expected ${wanted}, found ${found.replace('a sequence', 'a list')}`,
   });
 }

@@ -1,6 +1,6 @@
 /** What of a compiled step has to be checked as shell. */
 import type { Place, Text } from './place.ts';
-import { keyPlace } from './struct.ts';
+import type { MappingNode } from './source.ts';
 
 export interface ShellFragment {
   /** As it runs; for a template, with a word in place of each variable. */
@@ -41,11 +41,20 @@ export function shellFragments({
   const template = runs.value.replace(/\$\{\{[^{}]*\}\}/g, 'word');
   const fragments: ShellFragment[] = [{ script: template, kind: 'template', written: runs, note }];
   if (template !== script && [...inputs.values()].some(hasShell)) {
-    const place = keyPlace({ place: origin }, 'with');
-    const where = `with these arguments the pipeline ${pipeline} is no shell`;
-    fragments.push({ script, kind: 'use', written: { value: '', place }, note: where });
+    const where = `it is the pipeline ${pipeline} that becomes no shell with this argument`;
+    fragments.push({ script, kind: 'use', written: { value: '', place: suspect(origin) }, note: where });
   }
   return fragments;
+}
+
+/** The argument that holds shell, or the key `with`. */
+function suspect(origin: Place & Partial<MappingNode>): Place {
+  const given = origin.entries?.find((entry) => entry.key.value === 'with');
+  const found =
+    given?.value.kind === 'mapping'
+      ? given.value.entries.find(({ value }) => value.kind === 'scalar' && hasShell(value.value))
+      : undefined;
+  return found?.key ?? given?.key ?? origin;
 }
 
 function hasShell(value: string): boolean {

@@ -136,7 +136,9 @@ function report({ fragment, reporter }: Checked, problem: ShellProblem): void {
     return;
   }
   const { line, column, message } = problem;
-  const hints = [hintFor(message), note].filter((one) => one !== undefined);
+  const hints = [written.value === '' ? undefined : hintFor(message), note].filter(
+    (one) => one !== undefined,
+  );
   reporter.report(placeOfLine(fragment, { line, column }), {
     code: 'shell-syntax',
     message: `shell syntax: ${message}`,

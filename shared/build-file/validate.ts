@@ -87,11 +87,17 @@ function validateVersion(version: Text | undefined, packagePlace: Place, reporte
     reporter.report(version.place, {
       code: 'invalid-version',
       message: `"${version.value}" is not a version that apk understands`,
-      hint: /-r[0-9]+$/.test(version.value)
-        ? 'the release number goes into "epoch"'
-        : 'for example 1.2.3, 1.2b, 1.2_rc1 or 1.2_git20260101',
+      hint: versionHint(version.value),
     });
   }
+}
+
+function versionHint(version: string): string {
+  if (/-r[0-9]+$/.test(version)) return 'the release number goes into "epoch"';
+  const likely = version.replace(/^v(?=[0-9])/, '').replace(/[-.](?=(?:alpha|beta|pre|rc|p)\.?[0-9]*$)/, '_');
+  return likely !== version && isValidVersion(`${likely}-r0`)
+    ? `did you mean "${likely}"?`
+    : 'for example 1.2.3, 1.2b, 1.2_rc1 or 1.2_git20260101';
 }
 
 function validatePriorities(dependencies: Dependencies | undefined, reporter: Reporter): void {

@@ -44,11 +44,16 @@ export function splitReferences(text: string, problems: ReferenceProblem[]): Seg
     const [written, name = '', closing] = match;
     const rest = text.slice(match.index, match.index + 60).split('\n', 1)[0] ?? written;
     if (closing === undefined) {
+      const end = rest.indexOf('}}');
+      const message =
+        end < 0
+          ? `the variable reference ${rest} is not closed`
+          : `"${rest.slice('${{'.length, end).trim()}" cannot be the name of a variable`;
       problems.push({
         code: 'unknown-variable',
-        message: `the variable reference ${rest} is not closed`,
+        message,
         hint: () => 'write it as ${{name}}; a name has letters, digits, dots, dashes and underscores',
-        snippet: written.trimEnd(),
+        snippet: end < 0 ? written.trimEnd() : rest.slice(0, end + 2),
       });
     } else if (name === '') {
       problems.push({
@@ -102,9 +107,24 @@ function unknownVariable(
   return {
     code: 'unknown-variable',
     message: `unknown variable ${reference.name}`,
-    hint: () => didYouMean(reference.name, scope.names()),
+    hint: () => didYouMean(reference.name, scope.names()) ?? whereKnown(reference.name, scope),
     snippet: reference.written,
   };
+}
+
+/** Where variables exist that are not known everywhere (melange build file, section 5.1). */
+const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
+  [/^inputs\./, 'inputs exist only in pipeline files, under the names declared there'],
+  [/^range\./, 'range.* exists only in a subpackage that has a "range"'],
+  [/^(?:subpkg\.|targets\.subpkgdir$)/, 'it exists only in the pipeline and the test of a subpackage'],
+  [/^package\.description$/, 'pipeline files cannot refer to the description'],
+];
+
+function whereKnown(name: string, scope: Scope): string {
+  const elsewhere = ELSEWHERE.find(([pattern]) => pattern.test(name));
+  if (elsewhere !== undefined) return elsewhere[1];
+  const groups = new Set([...scope.names()].map((one) => `${one.split('.', 1)[0]}.*`));
+  return `variables that exist here: ${[...groups].sort().join(', ')}`;
 }
 
 export interface SubstituteOptions {

@@ -93,8 +93,10 @@ const bombs: Readonly<Record<string, string>> = {
 
 for (const [name, text] of Object.entries(bombs)) {
   test(`${name}: refused or done within seconds`, () => {
-    const started = performance.now();
+    const before = process.cpuUsage();
     exercise(text);
-    assert.ok(performance.now() - started < 8_000, `took ${(performance.now() - started).toFixed(0)} ms`);
+    // Processor time: other tests run beside this one.
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 8_000_000, `took ${Math.round((user + system) / 1000)} ms`);
   });
 }

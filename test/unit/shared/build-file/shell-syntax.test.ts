@@ -100,7 +100,7 @@ test('a fault of a pipeline file is told at its place there and names the step t
 
 test('arguments that make a good pipeline bad are reported at the arguments', async () => {
   const text = withPackage("pipeline:\n  - uses: autoconf/make\n    with:\n      opts: CFLAGS='-O2\n");
-  assert.deepEqual(await shellProblems(text), ["6:5 shell syntax: reached EOF without closing quote `'`"]);
+  assert.deepEqual(await shellProblems(text), ["7:7 shell syntax: reached EOF without closing quote `'`"]);
   assert.deepEqual(
     await shellProblems(withPackage('pipeline: [{uses: autoconf/make, with: {opts: "CFLAGS=\'-O2\'"}}]\n')),
     [],
