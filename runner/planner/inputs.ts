@@ -16,6 +16,7 @@ import type { BuildId } from '../../shared/identity.ts';
 import { BUILD_FILE_BYTES, SOURCE_BYTES, SOURCE_FILES } from '../../shared/limits.ts';
 import { inputsObject, pipelinesPrefix, sourcePrefix } from '../../shared/object-names.ts';
 import { createObject, type ListedObject, listObjects, readObject } from '../../shared/storage/objects.ts';
+import { withoutIgnored } from './ignored-files.ts';
 
 /** The document a job is compiled from; kept as JSON. */
 export const inputDocument = z.object({
@@ -89,7 +90,7 @@ export async function gatherUpload(specs: Bucket, upload: UploadedBuildFile): Pr
     diagnostics,
     document: { file: upload.object, text: upload.text, pipelines: Object.fromEntries(texts) },
     lookup: (name) => texts.get(name),
-    source,
+    source: withoutIgnored(source),
     unresolvedPipelines: names.unresolved,
     fetchesSources: fetchesSources(names.names),
     listing: listingFingerprint(sourceObjects),
@@ -124,9 +125,11 @@ export function gatherInline(inline: InlineBuildFile): GatheredInputs {
     diagnostics,
     document: { file: inline.file, text: inline.text, pipelines: Object.fromEntries(used) },
     lookup: (name) => all.get(name),
-    source: Object.entries(inline.sourceFiles)
-      .map(([path, text]) => ({ path, bytes: Buffer.from(text) }))
-      .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))),
+    source: withoutIgnored(
+      Object.entries(inline.sourceFiles)
+        .map(([path, text]) => ({ path, bytes: Buffer.from(text) }))
+        .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))),
+    ),
     unresolvedPipelines: names.unresolved,
     fetchesSources: fetchesSources(names.names),
     listing: listingFingerprint([]),

@@ -3,7 +3,7 @@ export { ARCHITECTURE_NAMES, type Architecture, type LibcFlavor, parseArchitectu
 export type { BuildFile, Subpackage } from './build-file.ts';
 export { builtinPipeline, builtinPipelineNames } from './builtin-pipelines.ts';
 export { type CompileOptions, type CompileResult, compileBuildFile } from './compile.ts';
-export { type Diagnostic, diagnosticsError, formatDiagnostic } from './diagnostic.ts';
+export { type Diagnostic, diagnosticsError, formatDiagnostic, inOrder } from './diagnostic.ts';
 export { type ParseOptions, type ParseResult, parseBuildFile } from './parse.ts';
 export { type PipelineLookup, type PipelineNames, pipelineNames } from './pipeline-files.ts';
 export type * from './plan.ts';

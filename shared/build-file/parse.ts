@@ -98,6 +98,7 @@ function parse(options: ParseOptions, reporter: Reporter): BuildFile | undefined
         environment: strictPackages(plain.test.environment, scope, context),
       },
       data: undefined,
+      vars: document.vars === undefined && vars.size === 0 ? undefined : vars,
     },
     subpackages: templates.map((template) => expandSubpackage(template, values, context)),
     variables,
@@ -118,11 +119,7 @@ function decodeDocument(options: ParseOptions, reporter: Reporter): Document | u
 }
 
 /** `vars` with the entries of the vars file over them. */
-function collectVars(
-  options: ParseOptions,
-  document: Document | undefined,
-  reporter: Reporter,
-): ReadonlyMap<string, Text> {
+function collectVars(options: ParseOptions, document: Document | undefined, reporter: Reporter): TextMap {
   const root = options.varsFile === undefined ? undefined : parseSource(options.varsFile, reporter);
   const fromFile =
     root === undefined ? undefined : varsFileShape.decode(root, { reporter, unknownKeys: 'refuse' });

@@ -6,8 +6,13 @@ import { createSource, type Text } from './place.ts';
 import { type Step, stepShape } from './schema.ts';
 import { type Node, parseSource, type SourceText } from './source.ts';
 
-/** Text of a local pipeline file by the name that `uses` gives it, without `.yaml`; undefined where there is none. */
-export type PipelineLookup = (name: string) => SourceText | undefined;
+/** Finds local pipeline files. */
+export interface PipelineLookup {
+  /** Text of the file by the name that `uses` gives it, without `.yaml`; undefined where there is none. */
+  (name: string): SourceText | undefined;
+  /** All names it knows, to propose one for a name that it does not. */
+  names?(): Iterable<string>;
+}
 
 export interface PipelineFile {
   readonly text: string;
@@ -97,7 +102,7 @@ export function usedPipeline(step: Step): Text | undefined {
 
 /** The names a misspelled `uses` may have meant. */
 export function knownPipelineNames(lookup: PipelineLookup): string[] {
-  return [...new Set([...builtinPipelineNames(), ...(decoded.get(lookup)?.keys() ?? [])])];
+  return [...new Set([...builtinPipelineNames(), ...(lookup.names?.() ?? [])])];
 }
 
 function allSteps({ document, subpackages }: BuildFile): Step[] {

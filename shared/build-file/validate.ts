@@ -40,6 +40,21 @@ export function validateBuildFile(buildFile: BuildFile, reporter: Reporter): voi
     validateAccounts(subpackage.test?.environment?.accounts, reporter);
   }
   validateCpe(section.cpe, reporter);
+  warnOfNoEffect(document, reporter);
+}
+
+/** What decodes and means nothing, so that its author does not wait for it. */
+function warnOfNoEffect({ update, environment }: BuildFile['document'], reporter: Reporter): void {
+  const warn = (place: Place, message: string): void =>
+    reporter.report(place, { code: 'invalid-value', severity: 'warning', message });
+  const period = update?.schedule?.period;
+  if (period !== undefined && !['', 'daily', 'weekly', 'monthly'].includes(period.value)) {
+    warn(period.place, `no robot updates "${period.value}": a period is daily, weekly or monthly`);
+  }
+  const image = environment?.contents?.baseimage?.image;
+  if (image !== undefined && image.value !== '') {
+    warn(image.place, 'the base image is not used: an environment is made of packages alone');
+  }
 }
 
 interface NameContext {

@@ -22,6 +22,7 @@ import { compiled, problems, withPackage } from './language.ts';
 /** Arguments with which each pipeline compiles. */
 const REQUIRED: Readonly<Record<string, string>> = {
   fetch: '{uri: "https://a.example/b.tar.gz", expected-none: "yes"}',
+  'git-am': '{patches: a.patch}',
   'git-checkout': '{repository: "https://a.example/b.git"}',
   'R/build': '{package: thing, version: 1.0}',
   'go/build': '{packages: ., output: thing}',

@@ -112,7 +112,10 @@ test('a broken build file is refused by the schema, at the place that is wrong, 
     [withPackage('update: {enabled: maybe}\n'), '/update/enabled anyOf'],
   ];
   for (const [text, objection] of refused) {
-    assert.ok(objections(buildFile, text).includes(objection), `${text}: ${objections(buildFile, text)}`);
+    assert.ok(
+      objections(buildFile, text).includes(objection),
+      `${text}: ${objections(buildFile, text).join(', ')}`,
+    );
     assert.ok(parseBuildFile({ file: 'build.yaml', text }).diagnostics.length > 0, text);
   }
 });
