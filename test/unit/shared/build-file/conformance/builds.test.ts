@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type BuildPlan, compileBuildFile } from '../../../../../shared/build-file/index.ts';
 import { compiled, parsed, withPackage } from '../language.ts';
+import { fails, succeeds, type Workspace, workspace } from '../workspace.ts';
 import { conforms } from './lines.ts';
-import { fails, succeeds, type Workspace, workspace } from './workspace.ts';
 
 interface Built {
   readonly root: Workspace;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { compiled, pipelines, withPackage } from '../language.ts';
+import { fails, succeeds, workspace } from '../workspace.ts';
 import { conforms } from './lines.ts';
-import { fails, succeeds, workspace } from './workspace.ts';
 
 /** Builds a file in a workspace and gives what its steps printed. */
 function printed(

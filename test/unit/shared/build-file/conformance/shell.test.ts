@@ -13,8 +13,8 @@ import {
   stepCommand,
 } from '../../../../../shared/build-file/index.ts';
 import { compiled, noPipelines, parsed, scripts, withPackage } from '../language.ts';
+import { fails, succeeds, type Workspace, workspace } from '../workspace.ts';
 import { conforms } from './lines.ts';
-import { fails, succeeds, type Workspace, workspace } from './workspace.ts';
 
 const fragments: readonly (readonly [string, string, string])[] = [
   ['nothing', '', ''],

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { compiled, fixture, lines, parsed, pipelines, problems } from '../language.ts';
+import { succeeds, workspace } from '../workspace.ts';
 import { specified } from './lines.ts';
-import { succeeds, workspace } from './workspace.ts';
 
 const { text } = fixture('demo.yaml');
 const greet = fixture('pipelines/greet.yaml').text;

@@ -9,7 +9,7 @@ const GO = `record "\${PWD#"$HOME"}" "AMD64=$GOAMD64" "ARM64=$GOARM64" "EXPERIME
   "CACHE=\${GOMODCACHE-unset}" "ignored=$(cat "$HOME/.config/git/ignore" 2>/dev/null || true)" "$@"
 [ "$1" != install ] || touch "$GOBIN/one" "$GOBIN/two"`;
 
-const DEFAULTS = 'AMD64=v2 ARM64=v8.0 EXPERIMENT= CACHE=/cache/gomodcache ignored=\\*';
+const DEFAULTS = 'AMD64=v2 ARM64=v8.0 EXPERIMENT= CACHE=/var/cache/melange/gomodcache ignored=\\*';
 
 function withGo(context: TestContext): LocalRun {
   const root = localRun(context);
@@ -56,7 +56,7 @@ describe('go/build', () => {
       ]),
     );
     assert.deepEqual(root.asked(), [
-      `go: /a\\ b AMD64=v3 ARM64=v9.0 EXPERIMENT=loopvar CACHE=/cache/gomodcache ignored= build -o /home/build/${OUT}/opt/libexec/it -tags netgo\\,x\\,y -ldflags -s\\ -X\\ main.a=b -trimpath -buildmode pie -v -gcflags all=-N\\ -l .`,
+      `go: /a\\ b AMD64=v3 ARM64=v9.0 EXPERIMENT=loopvar CACHE=/var/cache/melange/gomodcache ignored= build -o /home/build/${OUT}/opt/libexec/it -tags netgo\\,x\\,y -ldflags -s\\ -X\\ main.a=b -trimpath -buildmode pie -v -gcflags all=-N\\ -l .`,
     ]);
   });
 
@@ -66,11 +66,11 @@ describe('go/build', () => {
     succeeds(root.run([{ uses: 'go/build', with: { packages: '.', output: 'it', ...more } }]));
     const asked = root.asked().map((line) => line.replace(/^go: .* CACHE=(\S+) ignored=\S+/, '$1'));
     assert.deepEqual(asked.slice(0, -1), [
-      'unset mod tidy',
-      '/cache/gomodcache get b.example/b@v1',
-      '/cache/gomodcache get c.example/c@v2',
-      '/cache/gomodcache mod tidy',
-      '/cache/gomodcache mod vendor',
+      '/var/cache/melange/gomodcache mod tidy',
+      '/var/cache/melange/gomodcache get b.example/b@v1',
+      '/var/cache/melange/gomodcache get c.example/c@v2',
+      '/var/cache/melange/gomodcache mod tidy',
+      '/var/cache/melange/gomodcache mod vendor',
     ]);
     const less = { tidy: 'yes', vendor: 'yes' };
     succeeds(root.run([{ uses: 'go/build', with: { packages: '.', output: 'it', ...less } }]));
@@ -121,7 +121,7 @@ describe('go/install', () => {
     const to = { prefix: 'opt', 'install-dir': 'libexec', ldflags: '-X a=b', tags: 't' };
     succeeds(root.run([{ uses: 'go/install', with: { package: 'a.example/b', version: 'v1.2.3', ...to } }]));
     succeeds(root.run([{ uses: 'go/install', with: { package: 'a.example/b' } }]));
-    const environment = "'' AMD64=v2 ARM64=v8.0 EXPERIMENT= CACHE=unset ignored=";
+    const environment = "'' AMD64=v2 ARM64=v8.0 EXPERIMENT= CACHE=/var/cache/melange/gomodcache ignored=";
     assert.deepEqual(root.asked(), [
       `go: ${environment} install -tags netgo\\,osusergo\\,t -ldflags -w\\ -X\\ a=b -trimpath a.example/b@v1.2.3`,
       `go: ${environment} install -tags netgo\\,osusergo\\, -ldflags -w\\  -trimpath a.example/b`,

@@ -1,16 +1,13 @@
 /** npm/install with stand-ins that print their arguments; with npm itself it is tested in test/pipelines/large. */
 import assert from 'node:assert/strict';
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import type { SpawnSyncReturns } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { stepCommand } from '../../../../../shared/build-file/index.ts';
-import { compiled, withPackage } from '../language.ts';
+import { localRun } from './local-run.ts';
 
 /** Also prints the project it is called in, and makes what an installation leaves. */
-const RECORDER = `#!/bin/sh
-printf '%s in %s:' "\${0##*/}" "$PWD"
+const RECORDER = `printf '%s in %s:' "\${0##*/}" "$PWD"
 printf ' <%s>' "$@"
 echo
 if [ -e package.json ]; then
@@ -54,7 +51,7 @@ test('pnpm is set up in the home directory and given both directories of the pre
   assert.deepEqual(result.stdout.split('\n'), [
     'pnpm in /home/build: <setup> <--force>',
     `pnpm in /home/build: <install> <--global> <--global-dir> <${OUT}/usr//lib> ` +
-      `<--global-bin-dir> <${OUT}/usr//bin> <--store-dir> </home/build/user/.pnpm/store> <greet@1.0.0>`,
+      `<--global-bin-dir> <${OUT}/usr//bin> <--store-dir> </home/build/.pnpm/store> <greet@1.0.0>`,
     '',
   ]);
 });
@@ -70,26 +67,16 @@ test('another package manager and an override without a range are refused', (con
 
 const OUT = '/home/build/melange-out/thing';
 
-/** Runs the step in a temporary folder in place of /home/build; the folder's name is put back in what is printed. */
+/** Runs the step; the workspace is called as in a build in what is printed. */
 function install(
   context: TestContext,
   inputs: string,
 ): { readonly output: string; readonly result: SpawnSyncReturns<string> } {
-  const folder = mkdtempSync(join(tmpdir(), 'npm-install-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
-  const programs = join(folder, 'programs');
-  const output = join(folder, 'melange-out/thing');
-  for (const path of [programs, output]) mkdirSync(path, { recursive: true });
-  for (const name of ['npm', 'pnpm']) writeFileSync(join(programs, name), RECORDER, { mode: 0o755 });
-  const plan = compiled(withPackage(`pipeline: [{uses: npm/install, with: {${inputs}}}]\n`));
-  const command = plan.packages[0]?.steps.map((step) => stepCommand(step)).join('\n') ?? '';
-  const result = spawnSync('bash', ['-c', command.replaceAll('/home/build', folder)], {
-    encoding: 'utf8',
-    env: {
-      PATH: [programs, dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter),
-      HOME: join(folder, 'user'),
-    },
-  });
-  const stdout = result.stdout.replaceAll(folder, '/home/build');
-  return { output, result: { ...result, stdout } };
+  const root = localRun(context);
+  for (const name of ['npm', 'pnpm']) root.tool(name, RECORDER);
+  // The step itself runs a few lines with node.
+  root.tool('node', `exec '${process.execPath}' "$@"`);
+  const result = root.run(`[{uses: npm/install, with: {${inputs}}}]`);
+  const stdout = result.stdout.replaceAll(root.folder, '/home/build');
+  return { output: join(root.folder, 'melange-out/thing'), result: { ...result, stdout } };
 }

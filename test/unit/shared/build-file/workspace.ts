@@ -13,15 +13,18 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type BuildPlan, stepCommand } from '../../../../../shared/build-file/index.ts';
-import type { PlannedStep } from '../../../../../shared/build-file/plan.ts';
+import { type BuildPlan, stepCommand } from '../../../../shared/build-file/index.ts';
+import type { PlannedStep } from '../../../../shared/build-file/plan.ts';
 
 export interface Workspace {
   readonly folder: string;
   /** Makes files with these contents. */
   files(contents: Readonly<Record<string, string>>): void;
-  /** Runs the steps of all packages in order until one fails; each output directory is made before its package. */
-  build(plan: BuildPlan): SpawnSyncReturns<string>;
+  /**
+   * Runs the steps of all packages in order until one fails; each output directory is made before its package.
+   * `variables` are set for the steps beside those of the plan.
+   */
+  build(plan: BuildPlan, variables?: Readonly<Record<string, string>>): SpawnSyncReturns<string>;
   /** Runs the tests of a package. */
   test(plan: BuildPlan, name: string): SpawnSyncReturns<string>;
   /** Files and links below a folder, sorted. */
@@ -30,7 +33,7 @@ export interface Workspace {
 }
 
 export function workspace(context: TestContext): Workspace {
-  const folder = mkdtempSync(join(tmpdir(), 'conformance-'));
+  const folder = mkdtempSync(join(tmpdir(), 'workspace-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const local = (text: string): string =>
     text.replaceAll('/home/build', folder).replaceAll('/var/cache/melange', join(folder, 'cache'));
@@ -45,6 +48,7 @@ export function workspace(context: TestContext): Workspace {
       env: {
         PATH: process.env['PATH'] ?? '',
         LC_ALL: 'C',
+        GIT_CONFIG_NOSYSTEM: '1',
         ...Object.fromEntries(given.map(([name, value]) => [name, local(value)])),
       },
     });
@@ -58,12 +62,12 @@ export function workspace(context: TestContext): Workspace {
         writeFileSync(join(folder, path), content);
       }
     },
-    build(plan) {
+    build(plan, more = {}) {
       const outputs: string[] = [];
       for (const one of plan.packages) {
         mkdirSync(local(one.outputDirectory), { recursive: true });
         for (const step of one.steps) {
-          const result = runStep(step, plan.environment.variables);
+          const result = runStep(step, { ...plan.environment.variables, ...more });
           outputs.push(result.stdout);
           if (result.status !== 0) return result;
         }
