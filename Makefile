@@ -6,7 +6,7 @@ NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
 RUN = METADATA_SERVER_DETECTION=none PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down env status test test-pipelines check format bench clean
+.PHONY: help install demo up down env status test test-pipelines check format bench clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,8 @@ env: ## print the environment for other shells: eval "$(make -s env)"
 
 status: ## show builds and jobs as they stand in Firestore
 	@$(RUN) $(NODE) deploy/local/main.ts status
+
+install: node_modules/.ready ## install the npm packages, the Node that everything runs on among them
 
 test: node_modules/.ready ## run all tests against real emulators, BuildKit and registry
 	@$(RUN) $(NODE) test/run.ts
