@@ -36,15 +36,13 @@ record() {
 
 /** The package is called `thing`; `OUT` in tests is `melange-out/thing`. */
 export function localRun(context: TestContext): LocalRun {
-  const { folder, files, list, read, build } = workspace(context);
+  const root = workspace(context);
+  const { folder } = root;
   const tools = join(folder, 'tools');
   const recorded = join(folder, 'recorded');
   mkdirSync(tools);
   return {
-    folder,
-    files,
-    list,
-    read,
+    ...root,
     tool(name, script) {
       writeFileSync(join(tools, name), `${RECORD}${script}\n`);
       chmodSync(join(tools, name), 0o755);
@@ -56,7 +54,7 @@ export function localRun(context: TestContext): LocalRun {
       const plan = compiled(withPackage(`${section}\n`));
       assert.ok(plan.packages.some((one) => one.steps.length > 0));
       const PATH = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
-      return build(plan, { PATH, HOME: folder, RECORDED: recorded });
+      return root.build(plan, { PATH, HOME: folder, RECORDED: recorded });
     },
     asked() {
       if (!existsSync(recorded)) return [];
