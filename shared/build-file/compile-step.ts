@@ -8,7 +8,7 @@ import type { PipelineLookup } from './pipeline-files.ts';
 import type { Place, Text } from './place.ts';
 import type { Step } from './schema.ts';
 import type { TextMap } from './shape.ts';
-import { type ShellFragment, shellFragments } from './shell-fragments.ts';
+import { type ShellFragment, shellFragment } from './shell-fragments.ts';
 import { keyPlace } from './struct.ts';
 import { loadUsedPipeline, mergePipelineFile, noteFor, type UseContext } from './used-pipeline.ts';
 import { createScope, type ExpansionBudget, type Scope, substituteText } from './variables.ts';
@@ -140,7 +140,7 @@ function compileStep(written: Step, parent: StepScope, context: CompileContext):
   // With a variable missing, what the shell would make of it helps nobody.
   if (step.runs !== undefined && reporter.errors === errorsBefore) {
     const use = { runs: step.runs, script, inputs, origin, note, pipeline: parent.name };
-    context.fragments.push(...shellFragments(use));
+    context.fragments.push(shellFragment(use));
   }
   const needs = (step.needs?.packages ?? []).map(replace).filter((one) => one !== '');
   return {

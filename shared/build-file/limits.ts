@@ -9,6 +9,9 @@ export const MAX_SOURCE_CHARACTERS = 1024 * 1024;
 /** Collections within collections, aliases followed. */
 export const MAX_YAML_DEPTH = 100;
 
+/** Characters read again, in one file, because of the indentation of lines where it does not matter: 8 Mi. */
+export const MAX_YAML_REREAD_CHARACTERS = 8 * 1024 * 1024;
+
 /** Nodes that aliases and merge keys add to those written out. */
 export const MAX_ALIASED_NODES = 100_000;
 

@@ -3,10 +3,13 @@ import type { Place, Text } from './place.ts';
 import type { MappingNode } from './source.ts';
 
 export interface ShellFragment {
-  /** As it runs; for a template, with a word in place of each variable. */
+  /** As it runs. */
   readonly script: string;
-  /** `template`: as a pipeline file has it. `use`: with the values of one use. */
-  readonly kind: 'template' | 'use';
+  /**
+   * As its pipeline file has it, with a word in place of each variable: if that is valid, so is what runs, whose
+   * arguments are plain words.
+   */
+  readonly template?: string;
   /** What problems are reported at. */
   readonly written: Text;
   /** Added to the hint. */
@@ -26,25 +29,16 @@ export interface FragmentUse {
 }
 
 /**
- * The fragment of a step. One of a pipeline file is checked as a template, which needs to be done only once; arguments
- * that are plain words cannot break it, and with others it is checked as it runs, on behalf of the arguments.
+ * The fragment of a step. One of a pipeline file needs to be checked only once as a template where its arguments are
+ * plain words; with others it is checked as it runs, on behalf of the arguments.
  */
-export function shellFragments({
-  runs,
-  script,
-  inputs,
-  origin,
-  note,
-  pipeline,
-}: FragmentUse): ShellFragment[] {
-  if (runs.place.source === origin.source) return [{ script, kind: 'use', written: runs, note }];
-  const template = runs.value.replace(/\$\{\{[^{}]*\}\}/g, 'word');
-  const fragments: ShellFragment[] = [{ script: template, kind: 'template', written: runs, note }];
-  if (template !== script && [...inputs.values()].some(hasShell)) {
-    const where = `it is the pipeline ${pipeline} that becomes no shell with this argument`;
-    fragments.push({ script, kind: 'use', written: { value: '', place: suspect(origin) }, note: where });
+export function shellFragment({ runs, script, inputs, origin, note, pipeline }: FragmentUse): ShellFragment {
+  if (runs.place.source === origin.source) return { script, written: runs, note };
+  if (![...inputs.values()].some(hasShell)) {
+    return { script, template: runs.value.replace(/\$\{\{[^{}]*\}\}/g, 'word'), written: runs, note };
   }
-  return fragments;
+  const where = `it is the pipeline ${pipeline} that becomes no shell with this argument`;
+  return { script, written: { value: '', place: suspect(origin) }, note: where };
 }
 
 /** The argument that holds shell, or the key `with`. */

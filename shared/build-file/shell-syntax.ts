@@ -27,7 +27,7 @@ const SEPARATOR = `\n: ')' ")"\n`;
 /** Starting the parser takes as long as parsing 10 kB, so that much is checked at once. */
 const BATCH_CHARACTERS = 64 * 1024;
 
-/** Templates that were found valid; they are used again and again. */
+/** Fragments whose templates were found valid; they are used again and again. */
 const valid = new WeakSet<Text>();
 
 /**
@@ -45,7 +45,7 @@ export async function checkShell(
     if (reporter === undefined) continue;
     for (const fragment of distinct(group)) {
       batch.push({ fragment, reporter });
-      characters += fragment.script.length;
+      characters += textOf(fragment).length;
       if (characters < BATCH_CHARACTERS) continue;
       await checkBatch(batch.splice(0));
       characters = 0;
@@ -63,10 +63,10 @@ interface Checked {
 function distinct(group: readonly ShellFragment[]): ShellFragment[] {
   const seen = new Set<string>();
   let characters = 0;
-  return group.filter(({ script, written }) => {
-    if (script.trim() === '' || seen.has(script) || valid.has(written)) return false;
-    seen.add(script);
-    characters += script.length;
+  return group.filter(({ script, template = script, written }) => {
+    if (template.trim() === '' || seen.has(template) || valid.has(written)) return false;
+    seen.add(template);
+    characters += template.length;
     return characters <= MAX_CHECKED_SHELL_CHARACTERS;
   });
 }
@@ -75,18 +75,25 @@ function distinct(group: readonly ShellFragment[]): ShellFragment[] {
 async function checkBatch(batch: readonly Checked[]): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
-  const problem = await parse(batch.map((one) => one.fragment.script).join(SEPARATOR));
+  const problem = await parse(batch.map((one) => textOf(one.fragment)).join(SEPARATOR));
   if (problem === undefined) {
-    for (const { fragment } of batch) if (fragment.kind === 'template') valid.add(fragment.written);
+    for (const { fragment } of batch) if (fragment.template !== undefined) valid.add(fragment.written);
     return;
   }
   if (batch.length === 1) {
-    report(first, problem);
+    // A template may be odd where what comes of it is not: what runs decides.
+    const { script, template } = first.fragment;
+    const found = template === undefined || template === script ? problem : await parse(script);
+    if (found !== undefined) report(first, found);
     return;
   }
   const middle = batch.length >> 1;
   await checkBatch(batch.slice(0, middle));
   await checkBatch(batch.slice(middle));
+}
+
+function textOf({ script, template = script }: ShellFragment): string {
+  return template;
 }
 
 type ShellProblem =

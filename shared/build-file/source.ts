@@ -2,10 +2,11 @@
  * YAML text to a tree of nodes that know their place. Scalars keep their source text (`1.10` stays `1.10`); what a
  * scalar means is decided by whoever decodes it. Aliases point to the node they name, merge keys are resolved.
  */
-import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException } from 'js-yaml';
+import { EVENT_ID, getScalarValue, SCALAR_STYLE } from 'js-yaml';
 import type { Reporter } from './diagnostic.ts';
 import { MAX_ALIASED_NODES, MAX_SOURCE_CHARACTERS, MAX_YAML_DEPTH } from './limits.ts';
 import { createSource, type Place, positionOf, type SourceFile } from './place.ts';
+import { readYaml, type YamlEvents } from './yaml-events.ts';
 import { explainSyntaxError } from './yaml-hints.ts';
 
 export interface ScalarNode extends Place {
@@ -60,19 +61,15 @@ export function parseSource(input: SourceText, reporter: Reporter): Node | undef
     return undefined;
   }
   const source = createSource(file, text);
-  let events: Event[];
-  try {
-    events = parseEvents(firstDocument(text), { maxDepth: MAX_YAML_DEPTH });
-  } catch (thrown) {
-    if (!(thrown instanceof YAMLException)) throw thrown;
-    const start = Math.min(thrown.mark?.position ?? 0, text.length);
-    reporter.report(wholeOf(source, start, start + 1), {
+  const read = readYaml(firstDocument(text));
+  if ('reason' in read) {
+    reporter.report(wholeOf(source, read.offset, read.offset + 1), {
       code: 'yaml-syntax',
-      ...explainSyntaxError(thrown.reason, text, start),
+      ...explainSyntaxError(read.reason, text, read.offset),
     });
     return undefined;
   }
-  return buildTree(events, source, reporter);
+  return buildTree(read, source, reporter);
 }
 
 /**
@@ -105,8 +102,11 @@ interface Anchored {
   readonly height: number;
 }
 
-function buildTree(events: readonly Event[], source: SourceFile, reporter: Reporter): Node | undefined {
-  const { text } = source;
+function buildTree(
+  { events, text, originalOffset }: YamlEvents,
+  source: SourceFile,
+  reporter: Reporter,
+): Node | undefined {
   const problemsBefore = reporter.errors;
   const anchors = new Map<string, Anchored | 'open'>();
   const stack: Frame[] = [];
@@ -126,6 +126,9 @@ function buildTree(events: readonly Event[], source: SourceFile, reporter: Repor
     parent.height = Math.max(parent.height, height + 1);
   };
 
+  const placeOf = (start: number, end: number): Place =>
+    wholeOf(source, originalOffset(start), originalOffset(end));
+
   for (const event of events) {
     switch (event.type) {
       case EVENT_ID.DOCUMENT:
@@ -144,7 +147,7 @@ function buildTree(events: readonly Event[], source: SourceFile, reporter: Repor
         const end = event.valueStart < 0 ? last : event.valueEnd;
         const value = event.valueStart < 0 ? '' : getScalarValue(text, event);
         const plain = event.style === SCALAR_STYLE.PLAIN;
-        const node: ScalarNode = { kind: 'scalar', source, start, end, value, plain };
+        const node: ScalarNode = { kind: 'scalar', ...placeOf(start, end), value, plain };
         const anchor = anchorOf(text, event);
         if (anchor !== undefined) anchors.set(anchor, { node, size: 1, height: 0 });
         add(node, 1, 0);
@@ -152,7 +155,7 @@ function buildTree(events: readonly Event[], source: SourceFile, reporter: Repor
         break;
       }
       case EVENT_ID.ALIAS: {
-        const place = wholeOf(source, event.anchorStart - 1, event.anchorEnd);
+        const place = placeOf(event.anchorStart - 1, event.anchorEnd);
         const name = text.slice(event.anchorStart, event.anchorEnd);
         const target = anchors.get(name);
         if (target === undefined || target === 'open') {
@@ -177,7 +180,7 @@ function buildTree(events: readonly Event[], source: SourceFile, reporter: Repor
       case EVENT_ID.POP: {
         const frame = stack.pop();
         if (frame === undefined) break;
-        const node = finishCollection(frame, wholeOf(source, frame.start, last), reporter);
+        const node = finishCollection(frame, placeOf(frame.start, last), reporter);
         if (frame.anchor !== undefined) {
           anchors.set(frame.anchor, { node, size: frame.size, height: frame.height });
         }

@@ -124,6 +124,17 @@ test('the fragments of every built-in pipeline are shell', async () => {
   }
 });
 
+test('a pipeline file that is shell only with its arguments in place is accepted with them', async () => {
+  const lookup = pipelines({
+    odd: 'inputs:\n  keyword: {}\npipeline:\n  - runs: ${{inputs.keyword}} true; then echo; fi\n',
+  });
+  const use = (keyword: string): Promise<string[]> =>
+    shellProblems(withPackage(`pipeline: [{uses: odd, with: {keyword: ${keyword}}}]\n`), { lookup });
+  assert.deepEqual(await use('if'), []);
+  assert.equal((await use('unless')).length, 1);
+  assert.deepEqual(await use('if'), []);
+});
+
 test('each group gets its own problems', async () => {
   const groups = ['echo ok', 'echo (', 'echo ok', '"'].map(
     (runs) =>
