@@ -102,11 +102,8 @@ interface Anchored {
   readonly height: number;
 }
 
-function buildTree(
-  { events, text, originalOffset }: YamlEvents,
-  source: SourceFile,
-  reporter: Reporter,
-): Node | undefined {
+function buildTree(yaml: YamlEvents, source: SourceFile, reporter: Reporter): Node | undefined {
+  const { events, text } = yaml;
   const problemsBefore = reporter.errors;
   const anchors = new Map<string, Anchored | 'open'>();
   const stack: Frame[] = [];
@@ -127,7 +124,7 @@ function buildTree(
   };
 
   const placeOf = (start: number, end: number): Place =>
-    wholeOf(source, originalOffset(start), originalOffset(end));
+    wholeOf(source, yaml.originalOffset(start), yaml.originalOffset(end));
 
   for (const event of events) {
     switch (event.type) {

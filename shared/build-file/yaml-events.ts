@@ -36,8 +36,12 @@ export function readYaml(original: string): YamlEvents | YamlProblem {
     characters += text.length;
     const line = original.lastIndexOf('\n', problem.offset - 1) + 1;
     const isAboutIndentation = problem.reason === 'deficient indentation' && !indented.includes(line);
-    if (!isAboutIndentation || characters > MAX_YAML_REREAD_CHARACTERS) return first ?? problem;
-    // A closing bracket is a good sign; at anything else, what is wrong may begin here: a quote left open.
+    if (!isAboutIndentation || characters > MAX_YAML_REREAD_CHARACTERS) {
+      const last = indented.at(-1) ?? 0;
+      return first !== undefined && problem.offset <= endOfNextLine(original, last) ? first : problem;
+    }
+    // A closing bracket is a good sign. At anything else a quote may have been left open: then reading fails again, at
+    // the next quote or at the end.
     if (!/[\]}]/.test(original.charAt(problem.offset))) first ??= problem;
     blanks ||= widestIndentation(original) + 1;
     indented = [...indented, line].sort((a, b) => a - b);
@@ -52,6 +56,11 @@ function tryEvents(text: string): readonly Event[] | YamlProblem {
     if (!(thrown instanceof YAMLException)) throw thrown;
     return { reason: thrown.reason, offset: Math.min(thrown.mark?.position ?? 0, text.length) };
   }
+}
+
+function endOfNextLine(text: string, offset: number): number {
+  const end = text.indexOf('\n', text.indexOf('\n', offset) + 1);
+  return end < 0 || end < offset ? text.length : end;
 }
 
 function withBlanks(text: string, lines: readonly number[], blanks: number): string {

@@ -38,9 +38,16 @@ describe('lines whose indentation libyaml does not look at', () => {
   });
 
   test('what is wrong elsewhere is told at its own place', () => {
-    const text = withPackage('  target-architecture: [\n    x86_64\n  ]\n bad: y\n');
-    const [problem] = lines(parseBuildFile({ file: 'f', text }).diagnostics);
-    assert.match(problem ?? '', /^7:2 yaml-syntax YAML: bad indentation/);
+    for (const good of [
+      '  target-architecture: [\n    x86_64\n  ]\n',
+      '  description: "a\nb"\n  url: x\n\n',
+    ]) {
+      const [problem] = lines(
+        parseBuildFile({ file: 'f', text: withPackage(`${good} bad: y\n`) }).diagnostics,
+      );
+      const line = 4 + good.split('\n').length - 1;
+      assert.ok(problem?.startsWith(`${line}:2 yaml-syntax YAML: bad indentation`), problem);
+    }
   });
 
   test('a quote left open is told at the first line that is too far left', () => {
