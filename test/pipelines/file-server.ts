@@ -1,7 +1,5 @@
 /** A file server on the loopback address that misbehaves when told to. */
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { startLoopbackServer } from './loopback.ts';
 
 /** What it was asked, and how it is made to fail. */
 export interface FileServer extends AsyncDisposable {
@@ -16,7 +14,7 @@ export interface FileServer extends AsyncDisposable {
 export async function startFileServer(files: Readonly<Record<string, Buffer>>): Promise<FileServer> {
   const asked: string[] = [];
   let isCut = false;
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     const [path = ''] = (request.url ?? '').split('?');
     const { range } = request.headers;
     asked.push(`${path} ${range ?? 'from the beginning'}`);
@@ -36,20 +34,12 @@ export async function startFileServer(files: Readonly<Record<string, Buffer>>): 
     const part = { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` };
     response.writeHead(start > 0 ? 206 : 200, start > 0 ? part : {}).end(content.subarray(start));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: server.url,
     asked,
     cutNext() {
       isCut = true;
     },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

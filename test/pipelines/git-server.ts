@@ -1,12 +1,11 @@
 /** A git server on the loopback address: repositories in a temporary folder, served by git's own CGI program. */
-import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { startLoopbackServer } from './loopback.ts';
 
 /** A repository with a working tree, at `<url>/<name>`. */
 export interface GitRepository {
@@ -35,7 +34,7 @@ export async function startGitServer(): Promise<GitServer> {
   const root = mkdtempSync(join(tmpdir(), 'git-server-'));
   let failures = 0;
   let requests = 0;
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     requests += 1;
     if (failures > 0) {
       failures -= 1;
@@ -44,11 +43,7 @@ export async function startGitServer(): Promise<GitServer> {
     }
     runBackend(root, request, response);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const url = `http://127.0.0.1:${address.port}`;
+  const url = server.url;
   return {
     url,
     create: (name) => createRepository(join(root, name), `${url}/${name}`),
@@ -60,9 +55,7 @@ export async function startGitServer(): Promise<GitServer> {
       return requests;
     },
     async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
+      await server[Symbol.asyncDispose]();
       await rm(root, { recursive: true, force: true });
     },
   };

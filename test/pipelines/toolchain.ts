@@ -5,10 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { localSigningKey } from '../../deploy/local/bootstrap/local-key.ts';
@@ -30,6 +28,7 @@ import {
 } from '../../shared/build-file/index.ts';
 import { asPipelineError, type PipelineError } from '../../shared/errors.ts';
 import { type RealBuildkit, startRealBuildkit } from '../integration/buildkit/real-buildkit.ts';
+import { type LoopbackServer, startLoopbackServer } from './loopback.ts';
 import { type OwnPackage, writeOwnPackages } from './own-packages.ts';
 
 export { skipReason } from '../integration/buildkit/real-buildkit.ts';
@@ -90,8 +89,7 @@ export async function startToolchain(options: ToolchainOptions): Promise<Toolcha
   const ownFolder = await mkdtemp(join(base, 'own-'));
   starting.defer(() => rm(ownFolder, { recursive: true, force: true }));
   await writeOwnPackages(options.own ?? [], { folder: ownFolder, arch: made.arch, key });
-  const served = await serveFolders({ debian: made.folder, own: ownFolder });
-  starting.defer(served.close);
+  const served = starting.use(await serveFolders({ debian: made.folder, own: ownFolder }));
   const buildkit = starting.use(await startRealBuildkit());
   const keys = new Map([[publicKeyName(key), key.publicKey]]);
   const repositories = ['own', 'debian'].map(
@@ -241,25 +239,11 @@ async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
 }
 
 /** Serves each folder below its name, on the loopback address. */
-async function serveFolders(
-  folders: Readonly<Record<string, string>>,
-): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
-  const server = createServer((request, response) => {
+async function serveFolders(folders: Readonly<Record<string, string>>): Promise<LoopbackServer> {
+  return startLoopbackServer((request, response) => {
     const [, mount = '', ...path] = decodeURIComponent(request.url ?? '').split('/');
     createReadStream(join(folders[mount] ?? '/nowhere', ...path))
       .on('error', () => response.writeHead(404).end())
       .pipe(response);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  return {
-    url: `http://127.0.0.1:${address.port}`,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
 }

@@ -1,8 +1,6 @@
 /** A module proxy on the loopback address (go.dev/ref/mod#goproxy-protocol), for a few modules given as texts. */
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { crc32 } from 'node:zlib';
+import { startLoopbackServer } from '../loopback.ts';
 
 /** Files of a module version by path, `go.mod` among them. */
 export type ModuleFiles = Readonly<Record<string, string>>;
@@ -29,21 +27,13 @@ export async function startGoProxy(
       answers.set(`${base}.zip`, zip(new Map(inArchive)));
     }
   }
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     const answer = answers.get(request.url ?? '');
     response.writeHead(answer === undefined ? 404 : 200).end(answer);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
   return {
-    url: `http://127.0.0.1:${address.port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    url: server.url,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 

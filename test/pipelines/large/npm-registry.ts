@@ -1,10 +1,8 @@
 /** An npm registry on the loopback address (docs.npmjs.com: package metadata), for a few packages given as texts. */
-import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { TAR_END, tarHeader, tarPadding } from '../../../shared/apk/tar-write.ts';
+import { startLoopbackServer } from '../loopback.ts';
 
 /** One version of a package. */
 export interface NpmPackage {
@@ -47,23 +45,15 @@ export async function startNpmRegistry(packages: readonly NpmPackage[]): Promise
       versions: Object.fromEntries(described),
     });
   };
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     const path = request.url ?? '';
     const found = tarballs.get(path) ?? metadata(decodeURIComponent(path.slice(1)));
     response.writeHead(found === undefined ? 404 : 200).end(found);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  base = `http://127.0.0.1:${address.port}`;
+  base = server.url;
   return {
     url: `${base}/`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 
