@@ -2,7 +2,7 @@
  * YAML text to a tree of nodes that know their place. Scalars keep their source text (`1.10` stays `1.10`); what a
  * scalar means is decided by whoever decodes it. Aliases point to the node they name, merge keys are resolved.
  */
-import { EVENT_ID, getScalarValue, SCALAR_STYLE } from 'js-yaml';
+import { EVENT_ID, getScalarValue, SCALAR_STYLE, type ScalarEvent } from 'js-yaml';
 import type { Reporter } from './diagnostic.ts';
 import { MAX_ALIASED_NODES, MAX_SOURCE_CHARACTERS, MAX_YAML_DEPTH } from './limits.ts';
 import { createSource, type Place, positionOf, type SourceFile } from './place.ts';
@@ -142,7 +142,7 @@ function buildTree(yaml: YamlEvents, source: SourceFile, reporter: Reporter): No
       case EVENT_ID.SCALAR: {
         const start = event.valueStart < 0 ? last : event.valueStart;
         const end = event.valueStart < 0 ? last : event.valueEnd;
-        const value = event.valueStart < 0 ? '' : getScalarValue(text, event);
+        const value = event.valueStart < 0 ? '' : scalarValue(text, event);
         const plain = event.style === SCALAR_STYLE.PLAIN;
         const node: ScalarNode = { kind: 'scalar', ...placeOf(start, end), value, plain };
         const anchor = anchorOf(text, event);
@@ -187,6 +187,14 @@ function buildTree(yaml: YamlEvents, source: SourceFile, reporter: Reporter): No
     }
   }
   return reporter.errors > problemsBefore ? undefined : root;
+}
+
+/** js-yaml gives a block at the very end of a text a line break that is not there; go-yaml does not. */
+function scalarValue(text: string, event: ScalarEvent): string {
+  const value = getScalarValue(text, event);
+  const isBlock = event.style === SCALAR_STYLE.LITERAL_BLOCK || event.style === SCALAR_STYLE.FOLDED_BLOCK;
+  const endsTheText = event.valueEnd === text.length && !/[\r\n]$/.test(text);
+  return isBlock && endsTheText && value.endsWith('\n') ? value.slice(0, -1) : value;
 }
 
 function finishCollection(frame: Frame, place: Place, reporter: Reporter): SequenceNode | MappingNode {

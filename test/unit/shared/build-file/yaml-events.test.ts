@@ -58,6 +58,18 @@ describe('lines whose indentation libyaml does not look at', () => {
   });
 });
 
+test('a block at the very end of a file has the line break that the file has', () => {
+  const last = (text: string): string | undefined => parsed(text).document.pipeline?.[0]?.runs?.value;
+  const text = withPackage('pipeline:\n  - runs: |\n      one\n      two');
+  assert.equal(last(text), 'one\ntwo');
+  assert.equal(last(`${text}\n`), 'one\ntwo\n');
+  assert.equal(last(`${text}\n\n`), 'one\ntwo\n');
+  assert.equal(last(`${text}\n    # remark`), 'one\ntwo\n');
+  assert.equal(last(text.replace('|', '|+')), 'one\ntwo');
+  assert.equal(last(text.replace('|', '>')), 'one two');
+  assert.equal(last(text.replace('|', '|-')), 'one\ntwo');
+});
+
 test('a text that would have to be read again for each of its lines is given up in time', () => {
   const text = `a: [\n${'x,\n'.repeat(100_000)}]\n`;
   const before = process.cpuUsage();
