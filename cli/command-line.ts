@@ -18,7 +18,7 @@ export type Invocation =
   | { readonly kind: 'wrong'; readonly message: string; readonly command: CommandName | undefined };
 
 export interface FilesInvocation {
-  readonly command: 'validate' | 'compile';
+  readonly command: 'validate' | 'compile' | 'lock';
   readonly paths: readonly string[];
   readonly architectures: readonly Architecture[];
   readonly pipelineFolders: readonly string[];
@@ -29,6 +29,10 @@ export interface FilesInvocation {
   readonly libcFlavor: LibcFlavor;
   readonly output: OutputFormat;
   readonly jobs: number | undefined;
+  /** Repositories, keys and packages of `lock`. */
+  readonly repositories: readonly string[];
+  readonly keys: readonly string[];
+  readonly packages: readonly string[];
 }
 
 /** What `validate` checks for without `--arch`: those that Wolfi, and most public build files, are made for. */
@@ -67,7 +71,7 @@ function readCommand(command: CommandName, args: readonly string[]): Invocation 
 
   const architectures = readArchitectures(textsOf(values['arch']));
   if ('problem' in architectures) return wrong(architectures.problem);
-  if (command === 'compile' && architectures.found.length === 0) return wrong('--arch is missing');
+  if (command !== 'validate' && architectures.found.length === 0) return wrong('--arch is missing');
   const { formats } = COMMANDS[command];
   const output = formats.find((format) => format === (values['output'] ?? formats[0]));
   if (output === undefined) return wrong(`--output is ${formats.join(' or ')}`);
@@ -90,6 +94,9 @@ function readCommand(command: CommandName, args: readonly string[]): Invocation 
     libcFlavor,
     output,
     jobs,
+    repositories: textsOf(values['repository-append']),
+    keys: textsOf(values['keyring-append']),
+    packages: textsOf(values['package-append']),
   };
 }
 

@@ -1,9 +1,9 @@
 /** What is to be done with each file, and what came of one. Plain data, since threads exchange it. */
-import type { Architecture, LibcFlavor, SourceText } from '../shared/build-file/index.ts';
+import type { Architecture, BuildPlan, LibcFlavor, SourceText } from '../shared/build-file/index.ts';
 
 /** The same for all files of a run. */
 export interface FileTask {
-  readonly command: 'validate' | 'compile';
+  readonly command: 'validate' | 'compile' | 'lock';
   readonly architectures: readonly Architecture[];
   /** Folders of local pipelines, looked in before `pipelines/` beside the build file. */
   readonly pipelineFolders: readonly string[];
@@ -17,7 +17,7 @@ export interface FileTask {
   readonly style: Style;
 }
 
-export type OutputFormat = 'text' | 'json' | 'yaml';
+export type OutputFormat = 'text' | 'json' | 'yaml' | 'apkindex';
 
 export type Style = 'plain' | 'coloured';
 
@@ -31,10 +31,13 @@ export interface InputFile {
 }
 
 export interface FileResult {
+  readonly file: string;
   /** `failed`: could not be read, so nothing is known about it. `ignored`: no build file. */
   readonly outcome: 'valid' | 'invalid' | 'failed' | 'ignored';
   /** For standard output: the documents of a compiled file, or the report on a validated one. Each ends its line. */
   readonly documents: readonly string[];
+  /** What `lock` goes on with. */
+  readonly plans: readonly BuildPlan[];
   /** For standard error; empty or whole lines. */
   readonly messages: string;
   readonly errors: number;

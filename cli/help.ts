@@ -16,7 +16,7 @@ const INDENT = 26;
 /** `carryall --help`. */
 export function generalHelp(): string {
   const commands = COMMAND_NAMES.map((name) => `  ${name.padEnd(10)}${COMMANDS[name].summary}`);
-  return `Carryall's tools for melange build files. They need no network and no service.
+  return `Carryall's tools for melange build files. They need no service, and but for lock no network.
 
 usage: carryall COMMAND …
 

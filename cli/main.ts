@@ -64,7 +64,7 @@ async function checkFiles(invocation: FilesInvocation): Promise<number> {
     await output.complain(`carryall: the pipeline folder ${missing} is not there\n`);
     return EXIT.trouble;
   }
-  const { paths, jobs, varsFile, environmentFiles, ...rest } = invocation;
+  const { paths, jobs, varsFile, environmentFiles, repositories, keys, packages, ...rest } = invocation;
   const reportsTo = invocation.command === 'validate' ? process.stdout : process.stderr;
   const task: FileTask = {
     ...rest,
@@ -72,7 +72,20 @@ async function checkFiles(invocation: FilesInvocation): Promise<number> {
     environmentFiles: environmentFiles.map(sourceOf),
     style: isColourful(reportsTo) ? 'coloured' : 'plain',
   };
-  return runFiles(await expandInputs(paths, process.stdin), { task, jobs, output });
+  const inputs = await expandInputs(paths, process.stdin);
+  if (invocation.command !== 'lock') return runFiles(inputs, { task, jobs, output });
+  try {
+    const settings = { repositories, keys, packages, output: invocation.output };
+    // Most commands do without what it needs.
+    const { createLocker } = await import('./lock.ts');
+    const locker = await createLocker(settings, output);
+    return await runFiles(inputs, { task, jobs, output, locker });
+  } catch (thrown) {
+    const { kind, message, hint } = asPipelineError(thrown);
+    if (kind === 'bug') throw thrown;
+    await output.complain(`carryall: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`);
+    return EXIT.trouble;
+  }
 }
 
 function sourceOf(file: string): SourceText {

@@ -44,6 +44,26 @@ export const OPTIONS = {
     value: 'gnu|musl',
     help: 'C library in ${{host.triplet.*}}; default gnu',
   },
+  'repository-append': {
+    type: 'string',
+    short: 'r',
+    multiple: true,
+    value: 'REPOSITORY',
+    help: 'URL or folder that holds ARCH/APKINDEX.tar.gz, or "@tag URL"; repeatable',
+  },
+  'keyring-append': {
+    type: 'string',
+    short: 'k',
+    multiple: true,
+    value: 'KEY',
+    help: 'file or URL of a public key that indexes are signed with; repeatable',
+  },
+  'package-append': {
+    type: 'string',
+    multiple: true,
+    value: 'PACKAGE',
+    help: 'package beside those that the build file asks for; repeatable',
+  },
   output: { type: 'string', short: 'o', value: 'FORMAT', help: 'what is printed' },
   jobs: {
     type: 'string',
@@ -108,6 +128,32 @@ FILE is as for validate, and so are the exit codes.`,
     ],
     formats: ['yaml', 'json'],
   },
+  lock: {
+    usage: 'carryall lock FILE… --arch ARCH -r REPOSITORY… -k KEY… [options]',
+    summary: 'print which packages a build would get: versions and digests',
+    text: `Solves the environment of each FILE against the repositories as they are now, and verifies
+each package: signed index, control checksum, data hash. As text: a line with name=version,
+sha256 and bytes for each package, in the order of installation. As json: a line for each FILE.
+As apkindex: the records of the index.
+
+Repositories that the build file names itself must be https; its keyring is not used.
+
+Exit code: 0 done, 2 a file is invalid or has no solution, 1 a repository or file could not be
+read, 64 wrong usage.`,
+    options: [
+      'arch',
+      'repository-append',
+      'keyring-append',
+      'package-append',
+      'pipeline-dir',
+      'option',
+      'vars-file',
+      'env-file',
+      'output',
+      'help',
+    ],
+    formats: ['text', 'json', 'apkindex'],
+  },
   schema: {
     usage: 'carryall schema [--pipeline]',
     summary: 'print the JSON Schema of build files, for editors',
@@ -120,4 +166,4 @@ build files. With --pipeline, the one of pipeline files.`,
 
 export type CommandName = keyof typeof COMMANDS;
 
-export const COMMAND_NAMES: readonly CommandName[] = ['validate', 'compile', 'schema'];
+export const COMMAND_NAMES: readonly CommandName[] = ['validate', 'compile', 'lock', 'schema'];

@@ -1,7 +1,7 @@
 /** What a run does with its files, in this thread or in another. */
 import { isBuildFile, type SourceText } from '../shared/build-file/index.ts';
 import { type CheckedFile, type CompiledFile, checkFiles, compileFile } from './check-file.ts';
-import { compiledDocuments } from './compile.ts';
+import { compiledDocuments, compiledPlans } from './compile.ts';
 import { diagnosticText } from './diagnostic-output.ts';
 import type { FileResult, FileTask, InputFile } from './file-task.ts';
 import { createPipelineFolders } from './pipeline-folders.ts';
@@ -11,7 +11,18 @@ import { failureReport, validationReport } from './validate.ts';
 /** Gives a result for each of some files. What cannot be read is a result too. */
 export type FileProcessor = (inputs: readonly InputFile[]) => Promise<FileResult[]>;
 
-const IGNORED: FileResult = { outcome: 'ignored', documents: [], messages: '', errors: 0, warnings: 0 };
+const IGNORED: FileResult = {
+  file: '',
+  outcome: 'ignored',
+  documents: [],
+  plans: [],
+  messages: '',
+  errors: 0,
+  warnings: 0,
+};
+
+/** What is made of a checked file. */
+const REPORTS = { validate: validationReport, compile: compiledDocuments, lock: compiledPlans } as const;
 
 /** The processor for the files of a run. It keeps the pipelines that it has read. */
 export function createFileProcessor(task: FileTask): FileProcessor {
@@ -40,9 +51,9 @@ export function createFileProcessor(task: FileTask): FileProcessor {
       const text = given.find((candidate) => candidate?.file === file)?.text ?? folders.textOf(file);
       return diagnosticText(one, text, task.style);
     });
-    const report = task.command === 'validate' ? validationReport : compiledDocuments;
     const outcome = errors > 0 ? 'invalid' : 'valid';
-    return { outcome, errors, warnings, ...report(checked, { texts, output: task.output }) };
+    const report = REPORTS[task.command](checked, { texts, output: task.output });
+    return { file: source.file, plans: [], outcome, errors, warnings, ...report };
   };
 
   const failure = (name: string, thrown: unknown): FileResult => {

@@ -1,7 +1,10 @@
 /** Runs `validate` or `compile` over all files and prints what comes of it. */
 import { availableParallelism } from 'node:os';
+import { asPipelineError } from '../shared/errors.ts';
+import { visible } from './diagnostic-output.ts';
 import { processInOrder } from './file-pool.ts';
 import type { FileResult, FileTask, InputFile } from './file-task.ts';
+import type { Locker } from './lock.ts';
 import type { Output } from './output.ts';
 
 /**
@@ -19,6 +22,8 @@ export interface RunOptions {
   /** Threads; undefined for as many as are worth their start. */
   readonly jobs: number | undefined;
   readonly output: Output;
+  /** For `lock`. */
+  readonly locker?: Locker;
 }
 
 /** Exit codes of the command. */
@@ -31,7 +36,8 @@ export async function runFiles(inputs: readonly InputFile[], options: RunOptions
   const tally = { files: 0, errors: 0, warnings: 0, valid: 0, invalid: 0, failed: 0, ignored: 0 };
   const progress = createProgress(inputs.length, output);
   let documents = 0;
-  for await (const result of processInOrder(inputs, task, Math.min(threads, inputs.length))) {
+  for await (const processed of processInOrder(inputs, task, Math.min(threads, inputs.length))) {
+    const result = options.locker === undefined ? processed : await lockPlans(processed, options.locker);
     count(tally, result);
     await output.complain(result.messages);
     for (const document of result.documents) {
@@ -46,9 +52,24 @@ export async function runFiles(inputs: readonly InputFile[], options: RunOptions
     return EXIT.trouble;
   }
   const isClean = tally.invalid === 0 && tally.failed === 0;
-  await output.complain(task.command === 'compile' && isClean ? '' : `${summary(tally)}\n`);
+  await output.complain(task.command !== 'validate' && isClean ? '' : `${summary(tally, task.command)}\n`);
   if (tally.invalid > 0) return EXIT.invalid;
   return tally.failed > 0 ? EXIT.trouble : EXIT.ok;
+}
+
+/** The result with the locked environments of its plans; of a file that has none for one of them, nothing else. */
+async function lockPlans(result: FileResult, locker: Locker): Promise<FileResult> {
+  const documents: string[] = [];
+  try {
+    for (const plan of result.plans) documents.push(await locker.lock(result.file, plan));
+    return { ...result, documents };
+  } catch (thrown) {
+    const { kind, message, hint } = asPipelineError(thrown);
+    if (kind === 'bug') throw thrown;
+    const messages = `${result.messages}${visible(`${result.file}: ${message}`)}\n${hint === undefined ? '' : `  hint: ${visible(hint)}\n`}`;
+    const isUsers = kind === 'user';
+    return { ...result, messages, errors: isUsers ? 1 : 0, outcome: isUsers ? 'invalid' : 'failed' };
+  }
 }
 
 function usefulThreads(files: number): number {
@@ -69,9 +90,9 @@ function count(tally: Tally, { outcome, errors, warnings }: FileResult): void {
   tally.warnings += warnings;
 }
 
-function summary({ files, errors, warnings, failed }: Tally): string {
+function summary({ files, errors, warnings, failed }: Tally, command: FileTask['command']): string {
   const parts = [counted(files, 'file'), counted(errors, 'error'), counted(warnings, 'warning')];
-  if (failed > 0) parts.push(`${failed} could not be read`);
+  if (failed > 0) parts.push(`${failed} could not be ${command === 'lock' ? 'locked' : 'read'}`);
   return parts.join(', ');
 }
 

@@ -36,8 +36,8 @@ export function failureReport(
   { command, output }: Pick<FileTask, 'command' | 'output'>,
 ): FileResult {
   const text = `${visible(`${file}: ${message}`)}\n`;
-  const counts = { outcome: 'failed', errors: 0, warnings: 0 } as const;
-  if (command === 'compile') return { ...counts, documents: [], messages: text };
+  const counts = { file, plans: [], outcome: 'failed', errors: 0, warnings: 0 } as const;
+  if (command !== 'validate') return { ...counts, documents: [], messages: text };
   if (output !== 'json') return { ...counts, documents: [text], messages: '' };
   const line: ValidationJson = { file, valid: false, diagnostics: [failureJson(file, message)] };
   return { ...counts, documents: [`${JSON.stringify(line)}\n`], messages: '' };

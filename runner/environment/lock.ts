@@ -43,6 +43,8 @@ export interface LockOptions {
   readonly ahead: readonly RepositoryIndex[];
   readonly indexes: IndexCache;
   readonly ledger: PackageLedger;
+  /** Told after each package whose file is known to be right. */
+  readonly onVerified?: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -75,6 +77,7 @@ export async function lockEnvironment(options: LockOptions): Promise<LockedPacka
   const known = await ledger.find(wanted.map((one) => one.id));
   const locked: LockedPackage[] = [];
   const open = [...wanted.entries()];
+  let done = 0;
   const work = async (): Promise<void> => {
     for (let next = open.shift(); next !== undefined; next = open.shift()) {
       const [index, { id, ...one }] = next;
@@ -82,6 +85,8 @@ export async function lockEnvironment(options: LockOptions): Promise<LockedPacka
       const verified = known.get(id) ?? (await verify(one, signal));
       if (!known.has(id)) await ledger.remember(id, verified);
       locked[index] = { ...one, sha256: verified.sha256, bytes: verified.bytes };
+      done += 1;
+      options.onVerified?.(done, wanted.length);
     }
   };
   await Promise.all(Array.from({ length: VERIFY_CONCURRENCY }, work));
@@ -167,7 +172,8 @@ function universeOf(indexes: readonly RepositoryIndex[]): Universe<IndexEntry> {
 }
 
 function universeSource(index: RepositoryIndex): UniverseSource<IndexEntry> {
-  return { repository: index.repository.location, entries: index.entries };
+  const { location, pin } = index.repository;
+  return { repository: location, pin, entries: index.entries };
 }
 
 function withoutChecksum(entry: IndexEntry): PipelineError {

@@ -3,12 +3,15 @@
 import type { KeyRing } from '../../shared/apk/keys.ts';
 import { type IndexEntry, readIndexArchive } from '../../shared/apk/package-index.ts';
 import { PipelineError } from '../../shared/errors.ts';
+import { readLocalFile } from './local-files.ts';
 
 export interface Repository {
   /** As it is written in configuration and recorded in locks: an `https://`, `http://` or `gs://` location. */
   readonly location: string;
-  /** Base URL from which the runner and BuildKit fetch, without final slash. */
+  /** Base URL from which the runner and BuildKit fetch, without final slash; `file:` is for the runner alone. */
   readonly baseUrl: string;
+  /** Tag of an `@tag` repository: its packages count only for constraints that ask for it. */
+  readonly pin?: string | undefined;
   /** A missing index counts as an empty one: the repository that Carryall itself fills. */
   readonly mayBeEmpty: boolean;
   /** URLs of packages that do not lie beside an index: those that a job of the same build has just made. */
@@ -89,6 +92,7 @@ export async function fetchFrom(
 ): Promise<Response> {
   const authorization = await repository.authorization?.();
   try {
+    if (url.startsWith('file:')) return await readLocalFile(url, headers);
     return await fetch(url, {
       headers: { ...headers, ...(authorization === undefined ? {} : { Authorization: authorization }) },
       redirect: authorization === undefined ? 'follow' : 'error',

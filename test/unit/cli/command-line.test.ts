@@ -32,6 +32,9 @@ test('validate without options checks for the two usual architectures and prints
     libcFlavor: 'gnu',
     output: 'text',
     jobs: undefined,
+    repositories: [],
+    keys: [],
+    packages: [],
   });
 });
 
