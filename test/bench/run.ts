@@ -1,4 +1,5 @@
 /** Measures Carryall and prints a line per figure: what, value, goal. Names of benches may be given as arguments. */
+import { environment } from './environment.ts';
 import { language } from './language.ts';
 import { uploadToSuccess } from './upload-to-success.ts';
 
@@ -13,6 +14,7 @@ export interface Figure {
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   'upload-to-success': uploadToSuccess,
   language,
+  environment,
 };
 
 const wanted = process.argv.slice(2);
