@@ -3,6 +3,7 @@
  * file by digest and cached for ever; the layers are merged, and one small step finishes the tree. No package byte
  * passes through the runner.
  */
+import { stripConstraint } from '../../shared/apk/constraint.ts';
 import { formatIndex } from '../../shared/apk/package-index.ts';
 import { exec, type FileStep, fileOp, httpSource, merge, type Output } from '../buildkit/llb.ts';
 import { finishingScript, type GuestAccounts } from './finish.ts';
@@ -42,12 +43,25 @@ export function composeEnvironment(options: ComposeOptions): Output {
   const database = fileOp(merged, databaseFiles(options), 'package database');
   return exec({
     root: database,
-    args: ['/bin/sh', '-c', finishingScript(options.accounts)],
+    args: [
+      '/bin/sh',
+      '-c',
+      finishingScript({ accounts: options.accounts, busybox: busyboxPackage(packages) }),
+    ],
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin' },
     cwd: '/',
     network: 'none',
     name: 'finish environment',
   }).root;
+}
+
+/** The package named so, else the last that provides it (spec environment §9). */
+function busyboxPackage(packages: readonly LockedPackage[]): string | undefined {
+  const providers = packages.filter(({ entry }) =>
+    entry.provides.some((text) => stripConstraint(text) === 'busybox'),
+  );
+  const named = packages.find(({ entry }) => entry.name === 'busybox');
+  return (named ?? providers.at(-1))?.entry.name;
 }
 
 /** Tar members of an apk that are no files of the package. */

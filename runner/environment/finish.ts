@@ -5,20 +5,20 @@ import { shellQuote } from '../../shared/build-file/shell.ts';
 /** Accounts that a build file adds to its environment. */
 export type GuestAccounts = Pick<PlannedAccounts, 'users' | 'groups'>;
 
+export interface FinishingOptions {
+  readonly accounts: GuestAccounts;
+  /** Name of the package that brings busybox, which its list of links is named after. */
+  readonly busybox: string | undefined;
+}
+
 /**
  * Runs inside the merged tree, with nothing but what its packages brought: busybox links first, since what follows
  * may need them; then accounts, home directories, and the cache of the dynamic loader.
  */
-export function finishingScript(accounts: GuestAccounts): string {
+export function finishingScript({ accounts, busybox }: FinishingOptions): string {
   return [
     'set -e',
-    // Links for the applets that no package brought a program for.
-    'if [ -x /bin/busybox ]; then',
-    '  b=/bin/busybox',
-    '  for p in $($b --list-full 2>/dev/null || true); do',
-    '    [ -e "/$p" ] || [ -h "/$p" ] || { $b mkdir -p "/$($b dirname "$p")" && $b ln -s /bin/busybox "/$p"; }',
-    '  done',
-    'fi',
+    ...(busybox === undefined ? [] : busyboxLinks(busybox)),
     'mkdir -p /tmp /var/tmp /etc /opt /proc /dev /home /root /var/cache/misc',
     'chmod 1777 /tmp /var/tmp',
     '[ -e /lib/apk ] || { mkdir -p /lib && ln -s ../usr/lib/apk /lib/apk; }',
@@ -35,6 +35,21 @@ export function finishingScript(accounts: GuestAccounts): string {
     ]),
     'if [ -x /sbin/ldconfig ]; then /sbin/ldconfig || true; fi',
   ].join('\n');
+}
+
+/** Links for the commands that no package brought a program for: those the package lists, else all busybox has. */
+function busyboxLinks(packageName: string): string[] {
+  const list = shellQuote(`/etc/busybox-paths.d/${packageName}`);
+  return [
+    'if [ -x /bin/busybox ]; then',
+    '  b=/bin/busybox',
+    `  if [ -e ${list} ]; then paths="$($b cat ${list})"; else paths="$($b --list-full)"; fi`,
+    '  for p in $paths; do',
+    '    p="/${p#/}"',
+    '    [ -e "$p" ] || [ -h "$p" ] || { $b mkdir -p "$($b dirname "$p")" && $b ln -s /bin/busybox "$p"; }',
+    '  done',
+    'fi',
+  ];
 }
 
 function appendLine(file: string, name: string, line: string): string {

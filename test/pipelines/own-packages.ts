@@ -12,6 +12,7 @@ export interface OwnPackage {
   readonly name: string;
   /** Names of other packages. */
   readonly depends?: readonly string[];
+  readonly provides?: readonly string[];
   /** Executable files by path without leading slash, for example `usr/bin/gobump`. */
   readonly programs?: Readonly<Record<string, string>>;
   /** Symbolic links: path to target. */
@@ -27,7 +28,7 @@ export async function writeOwnPackages(
   const folder = join(where.folder, arch);
   await mkdir(folder, { recursive: true });
   const written: WrittenPackage[] = [];
-  for (const { name, depends = [], programs = {}, links = {} } of packages) {
+  for (const { name, depends = [], provides = [], programs = {}, links = {} } of packages) {
     const files = [
       ...Object.entries(programs).map(([path, text]) => textFile(path, text, 0o755)),
       ...Object.entries(links).map(([path, target]) => symlink(path, target)),
@@ -44,7 +45,7 @@ export async function writeOwnPackages(
           commit: '',
           licenses: [],
           depends: [BASE_PACKAGE, ...depends],
-          provides: [],
+          provides,
           replaces: [],
           triggers: [],
         },
