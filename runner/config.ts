@@ -69,15 +69,33 @@ const repositoriesFile = z.object({
       keys: z.array(z.string()),
     }),
   ),
+  /** Hosts of repositories that a build file may name. */
+  allowedHosts: z
+    .array(
+      z.object({
+        host: z
+          .string()
+          .regex(
+            /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[1-9][0-9]*)?$/,
+            'must be a host in lower case, "*.domain" for all below it, with ":port" unless that is 443',
+          )
+          .transform((host) => host.replace(/:443$/, '')),
+        /** Paths of the public keys that its repositories are signed with. */
+        keys: z.array(z.string()).default([]),
+      }),
+    )
+    .default([]),
 });
 
 export type RepositoryConfig = z.infer<typeof repositoriesFile>['repositories'][number];
+export type AllowedHostConfig = z.infer<typeof repositoriesFile>['allowedHosts'][number];
 
 export interface RunnerConfig extends z.infer<typeof environment> {
   readonly specsBuckets: readonly string[];
   readonly basePackages: readonly string[];
   readonly backends: z.infer<typeof backendsFile>['backends'];
   readonly repositories: readonly RepositoryConfig[];
+  readonly allowedHosts: readonly AllowedHostConfig[];
 }
 
 /** @throws PipelineError `config-invalid` that names every variable and file entry that is wrong. */
@@ -97,6 +115,7 @@ export async function readConfig(): Promise<RunnerConfig> {
     basePackages: list(env.BASE_PACKAGES),
     backends: backends.backends,
     repositories: repositories.repositories,
+    allowedHosts: repositories.allowedHosts,
   };
 }
 

@@ -30,8 +30,9 @@ import { publicKeyObject } from '../shared/object-names.ts';
 import { jobsTopic, openTopics, REQUESTS_TOPIC, runnerSubscription } from '../shared/pubsub/topics.ts';
 import { createObject } from '../shared/storage/objects.ts';
 import { createBackendPool } from './backends/backend-pool.ts';
-import { type RepositoryConfig, type RunnerConfig, readConfig } from './config.ts';
+import { type AllowedHostConfig, type RepositoryConfig, type RunnerConfig, readConfig } from './config.ts';
 import { inMemoryLedger } from './environment/lock.ts';
+import type { NamedRepositoryPolicy } from './environment/named-repositories.ts';
 import { createIndexCache, type Repository } from './environment/repository.ts';
 import { createEventPublisher } from './events/event-publisher.ts';
 import { firestoreLedger } from './firestore-ledger.ts';
@@ -93,6 +94,7 @@ const ownRepository: Repository = {
   ...(config.STORAGE_ENDPOINT === '' ? { authorization: () => accessToken() } : {}),
 };
 const repositories = [ownRepository, ...(await Promise.all(config.repositories.map(openRepository)))];
+const namedRepositories = await namedRepositoryPolicy(config.allowedHosts);
 
 const topics = openTopics(pubsub);
 const metrics = createMetrics();
@@ -125,6 +127,7 @@ const worker: WorkerContext = {
     storage,
     buildsBucket: config.BUILDS_BUCKET,
     repositories,
+    namedRepositories,
     indexes: createIndexCache(),
     ledger: inMemoryLedger(firestoreLedger(firestore)),
     packaging,
@@ -231,14 +234,26 @@ function leaseTimes(from: RunnerConfig): LeaseTimes {
 }
 
 async function openRepository(from: RepositoryConfig): Promise<Repository> {
-  const keys = new Map<string, ReturnType<typeof loadPublicKey>>();
-  for (const path of from.keys) keys.set(basename(path), loadPublicKey(await readFile(path), basename(path)));
   return {
     location: from.location,
     baseUrl: (from.url ?? from.location).replace(/\/$/, ''),
     mayBeEmpty: false,
-    keys,
+    keys: await readKeys(from.keys),
   };
+}
+
+async function namedRepositoryPolicy(hosts: readonly AllowedHostConfig[]): Promise<NamedRepositoryPolicy> {
+  const keys = new Map<string, KeyRing>();
+  for (const { host, keys: paths } of hosts) {
+    keys.set(host, new Map([...(keys.get(host) ?? []), ...(await readKeys(paths))]));
+  }
+  return { reach: { hosts: [...keys.keys()] }, keys };
+}
+
+async function readKeys(paths: readonly string[]): Promise<KeyRing> {
+  const keys = new Map<string, ReturnType<typeof loadPublicKey>>();
+  for (const path of paths) keys.set(basename(path), loadPublicKey(await readFile(path), basename(path)));
+  return keys;
 }
 
 /** Short-lived credentials of the runner's service account, for reading the builds bucket. */

@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   // environment
   'unsolvable',
   'repository-unavailable',
+  'repository-refused',
   // requests and state
   'message-malformed',
   'request-invalid',

@@ -5,10 +5,12 @@ import { verifyPackage } from '../../shared/apk/package-read.ts';
 import { asPipelineError, PipelineError } from '../../shared/errors.ts';
 import { packageFileId } from '../../shared/identity.ts';
 import {
+  type FetchLimits,
   fetchFrom,
   type IndexCache,
   packageUrl,
   type Repository,
+  type RepositoryAnswer,
   type RepositoryIndex,
   unavailable,
 } from './repository.ts';
@@ -45,6 +47,8 @@ export interface LockOptions {
   readonly ledger: PackageLedger;
   /** Told after each package whose file is known to be right. */
   readonly onVerified?: (done: number, total: number) => void;
+  /** For each package; those of `FETCH_LIMITS` by default. */
+  readonly limits?: FetchLimits;
   readonly signal: AbortSignal;
 }
 
@@ -55,11 +59,12 @@ const VERIFY_CONCURRENCY = 8;
  * Solves the constraints against the repositories as they are now and verifies each package that is new: signed index
  * → control checksum → data hash. In order of installation.
  *
- * @throws PipelineError `unsolvable` (`user`), `repository-unavailable` (`infra`), `apk-malformed` or `apk-mismatch`
- *   (`infra`) where a file is not what the index says.
+ * @throws PipelineError `unsolvable` (`user`), `repository-unavailable` (`infra`), `repository-refused` (`user`) where
+ *   one that a build file names leads out of reach, `apk-malformed` or `apk-mismatch` (`infra`) where a file is not
+ *   what the index says.
  */
 export async function lockEnvironment(options: LockOptions): Promise<LockedPackage[]> {
-  const { repositories, arch, signal, ledger } = options;
+  const { repositories, arch, signal, ledger, limits } = options;
   const indexes = await Promise.all(
     repositories.map((repository) => options.indexes.read(repository, arch, signal)),
   );
@@ -78,18 +83,26 @@ export async function lockEnvironment(options: LockOptions): Promise<LockedPacka
   const locked: LockedPackage[] = [];
   const open = [...wanted.entries()];
   let done = 0;
+  const failed = new AbortController();
+  const ended = AbortSignal.any([signal, failed.signal]);
   const work = async (): Promise<void> => {
     for (let next = open.shift(); next !== undefined; next = open.shift()) {
       const [index, { id, ...one }] = next;
-      signal.throwIfAborted();
-      const verified = known.get(id) ?? (await verify(one, signal));
+      ended.throwIfAborted();
+      const verified = known.get(id) ?? (await verify(one, { limits, signal: ended }));
       if (!known.has(id)) await ledger.remember(id, verified);
       locked[index] = { ...one, sha256: verified.sha256, bytes: verified.bytes };
       done += 1;
       options.onVerified?.(done, wanted.length);
     }
   };
-  await Promise.all(Array.from({ length: VERIFY_CONCURRENCY }, work));
+  // One failure ends the other downloads.
+  const worker = (): Promise<void> =>
+    work().catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    });
+  await Promise.all(Array.from({ length: VERIFY_CONCURRENCY }, worker));
   return locked;
 }
 
@@ -122,39 +135,38 @@ interface Wanted {
   readonly url: string;
 }
 
-async function verify(wanted: Wanted, signal: AbortSignal): Promise<VerifiedPackage> {
-  const response = await fetchFrom(wanted.repository, wanted.url);
-  if (!response.ok || response.body === null) {
-    throw unavailable(wanted.url, `it answered ${response.status}`);
-  }
-  try {
-    const found = await verifyPackage({
-      source: abortable(response.body, signal),
-      keys: wanted.repository.keys,
-      expectedControlChecksum: wanted.entry.controlChecksum ?? '',
-    });
-    return { sha256: found.sha256, bytes: found.size };
-  } catch (error) {
-    if (error instanceof TypeError) throw unavailable(wanted.url, 'the connection broke', error);
-    const known = asPipelineError(error);
-    throw new PipelineError({
-      code: known.code,
-      kind: known.kind === 'user' ? 'infra' : known.kind,
-      message: `${wanted.url}: ${known.message}`,
-      hint: known.hint,
-      cause: error,
-    });
-  }
+async function verify(
+  wanted: Wanted,
+  options: { readonly limits: FetchLimits | undefined; readonly signal: AbortSignal },
+): Promise<VerifiedPackage> {
+  const { repository, url, entry } = wanted;
+  const read = async (answer: RepositoryAnswer): Promise<VerifiedPackage> => {
+    if (answer.status !== 200) throw unavailable(url, `it answered ${answer.status}`);
+    try {
+      const found = await verifyPackage({
+        source: answer.body,
+        keys: repository.keys,
+        expectedControlChecksum: entry.controlChecksum ?? '',
+      });
+      return { sha256: found.sha256, bytes: found.size };
+    } catch (error) {
+      options.signal.throwIfAborted();
+      throw aboutFile(url, asPipelineError(error));
+    }
+  };
+  return fetchFrom(repository, url, { ...options, read });
 }
 
-async function* abortable(
-  source: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
-    signal.throwIfAborted();
-    yield chunk;
-  }
+/** The error of a file, with its URL. Nobody but the repository is to blame for it. */
+function aboutFile(url: string, error: PipelineError): PipelineError {
+  if (error.code === 'repository-unavailable') return error;
+  return new PipelineError({
+    code: error.code,
+    kind: error.kind === 'user' ? 'infra' : error.kind,
+    message: `${url}: ${error.message}`,
+    hint: error.hint,
+    cause: error,
+  });
 }
 
 const universes = new WeakMap<readonly IndexEntry[], Map<string, Universe<IndexEntry>>>();
@@ -163,7 +175,9 @@ const universes = new WeakMap<readonly IndexEntry[], Map<string, Universe<IndexE
 function universeOf(indexes: readonly RepositoryIndex[]): Universe<IndexEntry> {
   const [first] = indexes;
   if (first === undefined) return buildUniverse<IndexEntry>([]);
-  const key = indexes.map((index) => index.version).join('\n');
+  const key = JSON.stringify(
+    indexes.map(({ version, repository }) => [version, repository.location, repository.pin]),
+  );
   const known = universes.get(first.entries)?.get(key);
   if (known !== undefined) return known;
   const universe = buildUniverse(indexes.map(universeSource));

@@ -22,6 +22,7 @@ import type { SessionServices } from '../buildkit/session.ts';
 import { solve } from '../buildkit/solve.ts';
 import { composeEnvironment } from '../environment/compose.ts';
 import { type LockedPackage, lockEnvironment, type PackageLedger } from '../environment/lock.ts';
+import { type NamedRepositoryPolicy, namedRepositories } from '../environment/named-repositories.ts';
 import type { IndexCache, Repository, RepositoryIndex } from '../environment/repository.ts';
 import type { MadePackage } from '../packaging/package-output.ts';
 import type { PackagingPool } from '../packaging/packaging-pool.ts';
@@ -37,6 +38,8 @@ export interface EngineContext {
   readonly storage: Storage;
   readonly buildsBucket: string;
   readonly repositories: readonly Repository[];
+  /** Which repositories a build file may name beside those. */
+  readonly namedRepositories: NamedRepositoryPolicy;
   readonly indexes: IndexCache;
   readonly ledger: PackageLedger;
   readonly packaging: PackagingPool;
@@ -185,8 +188,15 @@ async function makeEnvironment(
   const { plan, signal } = what;
   if (plan.packages.every((one) => one.steps.length === 0)) return { root: undefined, locked: [] };
   const { arch } = plan;
-  const { indexes, ledger, repositories } = context;
-  const world = plan.environment.packages;
+  const { indexes, ledger } = context;
+  const { packages: world, keyring } = plan.environment;
+  if (keyring.length > 0)
+    options.log.write("the build file's keyring is ignored: the operator gives the keys\n");
+  const named = namedRepositories(plan.environment.repositories, {
+    configured: context.repositories,
+    policy: context.namedRepositories,
+  });
+  const repositories = [...context.repositories, ...named];
   const locked = await lockEnvironment({
     world,
     arch,

@@ -1,0 +1,62 @@
+/** The repositories that a build file names, as far as the operator lets it. */
+import type { KeyRing } from '../../shared/apk/keys.ts';
+import type { Repository } from './repository.ts';
+import { parseRepositoryLine } from './repository-line.ts';
+import { allowedHost, type Reach, refused, requireReachable } from './trusted-fetch.ts';
+
+/** What the operator allows; without hosts, nothing. */
+export interface NamedRepositoryPolicy {
+  readonly reach: Reach;
+  /** Keys that repositories of a host are verified with, by its entry in `reach.hosts`. */
+  readonly keys: ReadonlyMap<string, KeyRing>;
+}
+
+/**
+ * The repositories of these lines that are not configured already; a line that names a configured one is allowed and
+ * adds nothing. Keys of the build file play no role.
+ *
+ * @param lines as in `contents.repositories`: a URL, maybe behind a `@tag`.
+ * @throws PipelineError `repository-refused` (`user`) for the first that the policy does not allow.
+ */
+export function namedRepositories(
+  lines: readonly string[],
+  options: { readonly configured: readonly Repository[]; readonly policy: NamedRepositoryPolicy },
+): Repository[] {
+  const seen = new Set(options.configured.map((one) => withoutSlash(one.location)));
+  const named: Repository[] = [];
+  for (const line of lines) {
+    const { location: written, pin } = parse(line);
+    if (seen.has(written)) continue;
+    const repository = { ...open(written, options.policy), pin };
+    if (seen.has(repository.location)) continue;
+    seen.add(repository.location);
+    named.push(repository);
+  }
+  return named;
+}
+
+function open(written: string, policy: NamedRepositoryPolicy): Repository {
+  const url = requireReachable(written, policy.reach);
+  if (url.search !== '' || url.hash !== '') throw refused(written, 'it has a query or a fragment');
+  const keys = policy.keys.get(allowedHost(url, policy.reach.hosts) ?? '');
+  if (keys === undefined || keys.size === 0) {
+    throw refused(written, `the operator gives no keys for the host ${url.host}`);
+  }
+  // The form in which every program reads the same host from it.
+  const location = withoutSlash(url.href);
+  return { location, baseUrl: location, mayBeEmpty: false, keys, reach: policy.reach };
+}
+
+function parse(line: string): ReturnType<typeof parseRepositoryLine> {
+  try {
+    const repository = parseRepositoryLine(line);
+    if (!/\s/.test(repository.location)) return repository;
+  } catch {
+    // Not a repository at all, or of a scheme that not even an operator may give.
+  }
+  throw refused(line, 'a build file may name https:// repositories only');
+}
+
+function withoutSlash(location: string): string {
+  return location.replace(/\/+$/, '');
+}

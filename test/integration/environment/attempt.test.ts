@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { Timestamp } from '@google-cloud/firestore';
+import { connectBuildkit } from '../../../runner/buildkit/connection.ts';
+import { inMemoryLedger } from '../../../runner/environment/lock.ts';
+import { createIndexCache } from '../../../runner/environment/repository.ts';
+import { createPackagingPool } from '../../../runner/packaging/packaging-pool.ts';
+import { type EngineContext, runAttempt } from '../../../runner/worker/attempt.ts';
+import { openLog } from '../../../runner/worker/log-writer.ts';
+import { writeIndexArchive } from '../../../shared/apk/package-index.ts';
+import { PipelineError } from '../../../shared/errors.ts';
+import { NOW } from '../../../shared/firestore/documents.ts';
+import { JOB, type JobRecord, newJob } from '../../../shared/firestore/job-record.ts';
+import { buildIdOfRequest } from '../../../shared/identity.ts';
+import { createObject, readObject } from '../../../shared/storage/objects.ts';
+import { clientOf, startEndpoint } from '../gcs/local-endpoint.ts';
+import {
+  certificate,
+  configured,
+  filesOf,
+  INDEX,
+  newKey,
+  PACKAGE,
+  ringOf,
+  type SmallRepository,
+  serving,
+  smallRepository,
+  startServer,
+  type TestServer,
+} from './repository-fixture.ts';
+
+const storage = clientOf((await startEndpoint({ buckets: ['builds'] })).url);
+const HOST = 'packages.example.org';
+
+describe('an attempt whose build file names repositories', () => {
+  const tls = certificate();
+  let small: SmallRepository;
+  let own: TestServer;
+  let stranger: TestServer;
+  let attempts = 0;
+
+  before(async () => {
+    small = await smallRepository(await newKey('test.rsa'));
+    const empty = await writeIndexArchive([], { key: small.key });
+    own = await startServer(serving({ [INDEX]: empty }));
+    stranger = await startServer(serving(filesOf(small)), tls);
+  });
+  after(async () => {
+    await own[Symbol.asyncDispose]();
+    await stranger[Symbol.asyncDispose]();
+  });
+  beforeEach(() => {
+    own.asked.length = 0;
+    stranger.asked.length = 0;
+  });
+
+  /** Runs it against a BuildKit that is not there; the error and the log. */
+  const attempt = async (
+    contents: string,
+    allowed: readonly string[],
+  ): Promise<{ readonly error: PipelineError; readonly log: string }> => {
+    attempts += 1;
+    const names = {
+      build: buildIdOfRequest(String(attempts)),
+      packageName: 'greeting',
+      arch: 'x86_64',
+      epoch: 1,
+    } as const;
+    const builds = storage.bucket('builds');
+    const text = `package: { name: greeting, version: "1.0", epoch: 0, description: greets }
+environment:
+  contents:
+    packages: [hello]
+${contents}
+pipeline:
+  - runs: hello
+`;
+    const bytes = Buffer.from(JSON.stringify({ file: 'greeting.yaml', text, pipelines: {} }));
+    const document = {
+      object: `inputs-${attempts}.json`,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      bytes: bytes.length,
+    };
+    await createObject(builds, document.object, { bytes, type: 'application/json' });
+    await using packaging = createPackagingPool(1);
+    await using connection = await connectBuildkit('tcp://127.0.0.1:9');
+    const context: EngineContext = {
+      storage,
+      buildsBucket: 'builds',
+      repositories: [configured(own.url, ringOf(small.key))],
+      namedRepositories: {
+        reach: {
+          hosts: allowed,
+          resolve: async () => ['127.0.0.1'],
+          isAllowed: (address) => address === '127.0.0.1',
+          ca: tls.cert,
+        },
+        keys: new Map(allowed.map((host) => [host, ringOf(small.key)])),
+      },
+      indexes: createIndexCache(),
+      ledger: inMemoryLedger(),
+      packaging,
+      key: small.key,
+      keyPem: '',
+      network: 'sandbox',
+      baseWorld: [],
+      spoolFolder: undefined,
+      sourceDateEpoch: 0,
+      namespace: 'test',
+    };
+    const log = openLog(builds, names);
+    const thrown: unknown = await runAttempt(context, {
+      names,
+      record: recordOf(document),
+      connection,
+      ahead: [],
+      log,
+      debug: false,
+      onStep: () => undefined,
+      signal: new AbortController().signal,
+    }).catch((error: unknown) => error);
+    assert.ok(thrown instanceof PipelineError, String(thrown));
+    const written = await readObject(builds, await log.close(), { maxBytes: 100_000 });
+    return { error: thrown, log: written?.toString() ?? '' };
+  };
+
+  test('is refused before any request when the operator allows no host', async () => {
+    const line = `https://${HOST}:${stranger.port}`;
+    for (const key of ['repositories', 'build_repositories']) {
+      const { error } = await attempt(`    ${key}: ["${line}"]`, []);
+      assert.deepEqual([error.code, error.kind], ['repository-refused', 'user']);
+      assert.ok(error.message.includes(line), error.message);
+    }
+    assert.deepEqual([own.asked, stranger.asked], [[], []]);
+    assert.equal(stranger.connections(), 0);
+  });
+
+  test('uses an allowed one after the configured ones, and not the keys that the file names', async () => {
+    const contents = `    repositories: ["https://${HOST}:${stranger.port}", "${own.url}"]
+    keyring: ["https://${HOST}:${stranger.port}/stranger.rsa.pub"]`;
+    const { error, log } = await attempt(contents, [`${HOST}:${stranger.port}`]);
+    // It came as far as the builder.
+    assert.equal(error.code, 'backend-unreachable', error.message);
+    assert.match(log, /environment of 1 packages/);
+    assert.match(log, /keyring is ignored/);
+    assert.deepEqual([own.asked, stranger.asked], [[INDEX], [INDEX, PACKAGE]]);
+  });
+});
+
+/** A job as it stands when its attempt begins, with this document. */
+function recordOf(document: JobRecord['inputs']['document']): JobRecord {
+  const fields = newJob({
+    package: 'greeting',
+    arch: 'x86_64',
+    version: '1.0-r0',
+    dependencies: [],
+    inputs: { document, source: null, listing: '' },
+    fetchesSources: false,
+    selector: {},
+  });
+  return JOB.schema.parse(written(fields));
+}
+
+/** Fields as they read after they were written. */
+function written(value: unknown): unknown {
+  if (value === NOW) return Timestamp.now();
+  if (Array.isArray(value)) return value.map(written);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, written(one)]));
+}
