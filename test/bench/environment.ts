@@ -127,13 +127,15 @@ export async function environment(): Promise<readonly Figure[]> {
     port: 0,
     log: () => undefined,
   });
+  await using started = new AsyncDisposableStack();
+  started.defer(() => registry.close());
   let imageMb = 0;
   const image = await measure(without('xz-utils'), async (packages) => {
     const folder = join(carryall, 'bench', 'image');
     const { root, bytes } = await pushImage({ packages, registry: registry.address, folder });
     imageMb = bytes / 1e6;
     return root;
-  }).finally(() => registry.close());
+  });
   return [
     { what: `${fresh.packages} packages, all new`, value: fresh.seconds, unit: 's' },
     { what: '  bytes through the runner, once for each package ever', value: fresh.runnerMb, unit: 'MB' },
