@@ -1,13 +1,8 @@
 /** From the arguments of the process to what it shall do. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
-import {
-  ARCHITECTURE_NAMES,
-  type Architecture,
-  type LibcFlavor,
-  parseArchitecture,
-} from '../shared/build-file/index.ts';
+import { ARCHITECTURE_NAMES, type Architecture, parseArchitecture } from '../shared/build-file/index.ts';
 import { didYouMean } from '../shared/build-file/spelling.ts';
-import type { OutputFormat } from './file-task.ts';
+import type { FileTask } from './file-task.ts';
 import { COMMAND_NAMES, COMMANDS, type CommandName, OPTIONS, type OptionDescription } from './options.ts';
 
 export type Invocation =
@@ -17,17 +12,11 @@ export type Invocation =
   | ({ readonly kind: 'files' } & FilesInvocation)
   | { readonly kind: 'wrong'; readonly message: string; readonly command: CommandName | undefined };
 
-export interface FilesInvocation {
-  readonly command: 'validate' | 'compile' | 'lock';
+/** A task whose files are not read yet. */
+export interface FilesInvocation extends Omit<FileTask, 'varsFile' | 'environmentFiles' | 'style'> {
   readonly paths: readonly string[];
-  readonly architectures: readonly Architecture[];
-  readonly pipelineFolders: readonly string[];
-  readonly buildOptions: readonly string[];
   readonly varsFile: string | undefined;
   readonly environmentFiles: readonly string[];
-  readonly commit: string | undefined;
-  readonly libcFlavor: LibcFlavor;
-  readonly output: OutputFormat;
   readonly jobs: number | undefined;
   /** Repositories, keys and packages of `lock`. */
   readonly repositories: readonly string[];

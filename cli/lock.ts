@@ -1,7 +1,12 @@
 /** `carryall lock`: the packages of a build's environment, each with its version and the digest of its file. */
 import { basename } from 'node:path';
 import { inMemoryLedger, type LockedPackage, lockEnvironment } from '../runner/environment/lock.ts';
-import { createIndexCache, type IndexCache, type Repository } from '../runner/environment/repository.ts';
+import {
+  createIndexCache,
+  type IndexCache,
+  type Repository,
+  reasonOf,
+} from '../runner/environment/repository.ts';
 import { parseRepositoryLine } from '../runner/environment/repository-line.ts';
 import { sortedUnique } from '../shared/apk/byte-order.ts';
 import { type KeyRing, loadPublicKey } from '../shared/apk/keys.ts';
@@ -131,8 +136,7 @@ async function fetchKey(url: string): Promise<string> {
   try {
     response = await fetch(url, { signal: AbortSignal.timeout(KEY_TIMEOUT_MS) });
   } catch (cause) {
-    const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-    throw refused(inner instanceof Error ? inner.message : String(inner), cause);
+    throw refused(reasonOf(cause), cause);
   }
   if (!response.ok) throw refused(`it answered ${response.status}`);
   return response.text();

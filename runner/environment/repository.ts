@@ -205,7 +205,8 @@ async function* waitedFor(body: AsyncIterable<Uint8Array>, waitFor: WaitFor): As
   }
 }
 
-function reasonOf(thrown: unknown): string {
+/** Why a request got no answer, in the words of what lies deepest. */
+export function reasonOf(thrown: unknown): string {
   const inner = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
   // A host with several addresses, none of which answered.
   const one: unknown = inner instanceof AggregateError ? inner.errors[0] : inner;

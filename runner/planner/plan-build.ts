@@ -226,11 +226,14 @@ async function compileAll(
     const { buildFile } = one;
     if (buildFile === undefined) continue;
     const candidates = archs.wanted.length > 0 ? archs.wanted : archs.available;
+    // Most fragments are the same for all architectures, and so is what is wrong with them.
+    const ofFile: ShellFragment[] = [];
+    shell.push(ofFile);
     for (const arch of candidates.filter((name) =>
       targetsArchitecture(buildFile.targetArchitectures, name),
     )) {
       const { plan, fragments, diagnostics } = compileBuildFile(buildFile, { arch, lookup: one.lookup });
-      shell.push(fragments);
+      ofFile.push(...fragments);
       problems.push(...diagnostics.filter((diagnostic) => diagnostic.severity === 'error'));
       if (plan === undefined) continue;
       const ofArch = plans.get(arch) ?? new Map<BuildPlan, GatheredInputs>();

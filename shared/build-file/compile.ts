@@ -103,7 +103,10 @@ export interface CompiledPackage {
 function compilePlan(buildFile: BuildFile, options: CompileOptions, context: CompileContext): BuildPlan {
   const { document, package: section, name, version, epoch, fullVersion } = buildFile;
   const globals = globalVariables(buildFile, options, context);
-  const testGlobals = globalVariables(buildFile, { ...options, ...TEST_OPTIONS }, context);
+  const isPlain = (options.buildOptions?.length ?? 0) === 0 && options.libcFlavor !== 'musl';
+  const testGlobals = isPlain
+    ? globals
+    : globalVariables(buildFile, { ...options, ...TEST_OPTIONS }, context);
   const main: CompiledPackage = {
     name,
     subpackage: undefined,
