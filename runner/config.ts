@@ -58,6 +58,9 @@ const backendsFile = z.object({
   ),
 });
 
+/** As in `URL.host`, where the port stands only if it is not the usual one. */
+const withoutUsualPort = (host: string): string => host.replace(/:443$/, '');
+
 const repositoriesFile = z.object({
   repositories: z.array(
     z.object({
@@ -79,16 +82,40 @@ const repositoriesFile = z.object({
             /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[1-9][0-9]*)?$/,
             'must be a host in lower case, "*.domain" for all below it, with ":port" unless that is 443',
           )
-          .transform((host) => host.replace(/:443$/, '')),
+          .transform(withoutUsualPort),
         /** Paths of the public keys that its repositories are signed with. */
         keys: z.array(z.string()).default([]),
       }),
+    )
+    .default([]),
+  /** What hosts of repositories are shown. */
+  credentials: z
+    .array(
+      z
+        .object({
+          host: z
+            .string()
+            .regex(
+              /^[a-z0-9-]+(\.[a-z0-9-]+)*(:[1-9][0-9]*)?$/,
+              'must be one host in lower case, with ":port" unless that is 443',
+            )
+            .transform(withoutUsualPort),
+          /** Path of a file with `user:password`. */
+          basicFile: z.string().min(1).optional(),
+          /** Path of a file with a bearer token. */
+          bearerFile: z.string().min(1).optional(),
+        })
+        .refine(
+          (one) => (one.basicFile === undefined) !== (one.bearerFile === undefined),
+          'must have either basicFile or bearerFile',
+        ),
     )
     .default([]),
 });
 
 export type RepositoryConfig = z.infer<typeof repositoriesFile>['repositories'][number];
 export type AllowedHostConfig = z.infer<typeof repositoriesFile>['allowedHosts'][number];
+export type CredentialsConfig = z.infer<typeof repositoriesFile>['credentials'][number];
 
 export interface RunnerConfig extends z.infer<typeof environment> {
   readonly specsBuckets: readonly string[];
@@ -96,6 +123,7 @@ export interface RunnerConfig extends z.infer<typeof environment> {
   readonly backends: z.infer<typeof backendsFile>['backends'];
   readonly repositories: readonly RepositoryConfig[];
   readonly allowedHosts: readonly AllowedHostConfig[];
+  readonly credentials: readonly CredentialsConfig[];
 }
 
 /** @throws PipelineError `config-invalid` that names every variable and file entry that is wrong. */
@@ -106,8 +134,12 @@ export async function readConfig(): Promise<RunnerConfig> {
   if (env.CARRYALL_SETTING === 'production') {
     if (env.STEP_NETWORK === 'host')
       throw invalid('STEP_NETWORK=host is for one machine only (CARRYALL_SETTING=local)');
-    const plain = repositories.repositories.find((one) => (one.url ?? one.location).startsWith('http:'));
+    const plain = repositories.repositories.find((one) => /^http:/i.test(one.url ?? one.location));
     if (plain !== undefined) throw invalid(`the repository ${plain.location} is not reached over https`);
+  }
+  const open = repositories.repositories.find((one) => carriesCredentials(one.url ?? one.location));
+  if (open !== undefined) {
+    throw invalid(`the URL of the repository ${open.location} carries credentials: give them in a file`);
   }
   return {
     ...env,
@@ -116,7 +148,13 @@ export async function readConfig(): Promise<RunnerConfig> {
     backends: backends.backends,
     repositories: repositories.repositories,
     allowedHosts: repositories.allowedHosts,
+    credentials: repositories.credentials,
   };
+}
+
+function carriesCredentials(location: string): boolean {
+  const url = URL.parse(location);
+  return url !== null && (url.username !== '' || url.password !== '');
 }
 
 function list(text: string): string[] {

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PipelineError } from '../../shared/errors.ts';
+import { storageUrl } from './storage-location.ts';
 
 export interface RepositoryLine {
   /** As it is recorded: the URL or the path, without the tag and without a slash at the end. */
@@ -12,19 +13,30 @@ export interface RepositoryLine {
   readonly pin: string | undefined;
 }
 
+export interface RepositoryLineOptions {
+  /** Endpoint of the storage API, empty for Google's. Without it `gs://` counts as no repository. */
+  readonly storageEndpoint?: string;
+}
+
 /**
  * Reads `URL`, a folder, or either behind a `@tag`. Relative folders count from the working directory.
  *
  * @throws PipelineError `config-invalid` (`user`) for anything else.
  */
-export function parseRepositoryLine(line: string): RepositoryLine {
+export function parseRepositoryLine(line: string, options: RepositoryLineOptions = {}): RepositoryLine {
+  const { storageEndpoint } = options;
   const [, pin, written = ''] = /^(?:@([A-Za-z0-9]+)[ \t]+)?([^@\s].*)$/.exec(line.trim()) ?? [];
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(written)?.[1]?.toLowerCase();
   const location = written.replace(/(?<=.)\/+$/, '');
   if (location === '') throw invalid(line, 'write a URL or a folder, or "@tag URL"');
   if (scheme === undefined) return { location, pin, baseUrl: pathToFileURL(resolve(location)).href };
-  if (!['http', 'https', 'file'].includes(scheme) || !URL.canParse(location)) {
-    throw invalid(line, 'its URL must begin with https://, http:// or file://');
+  if (scheme === 'gs' && storageEndpoint !== undefined) {
+    return { location, pin, baseUrl: storageUrl(location, storageEndpoint) };
+  }
+  const url = URL.parse(location);
+  if (url === null || !['http', 'https', 'file'].includes(scheme)) {
+    const storage = storageEndpoint === undefined ? '' : ', gs://';
+    throw invalid(line, `its URL must begin with https://, http://${storage} or file://`);
   }
   return { location, pin, baseUrl: location };
 }

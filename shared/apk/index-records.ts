@@ -1,6 +1,7 @@
 /** The text of an `APKINDEX`: records of lines `X:value`, each record ended by an empty line. */
 import { PipelineError } from '../errors.ts';
 import type { PackageInfo } from './package-info.ts';
+import { copyOf, createStringPool, type StringPool } from './string-pool.ts';
 
 /** One package of a repository. The comment on each field is its letter in the file. */
 export interface IndexEntry {
@@ -120,27 +121,61 @@ function oneLine(value: string): string {
  * @throws PipelineError `index-malformed`, with the line.
  */
 export function parseIndex(text: string): IndexEntry[] {
+  const reader = createIndexReader();
+  reader.read(text);
+  return reader.end();
+}
+
+/** Reads an index piece by piece. What it keeps of a piece are the values alone, and equal ones once. */
+export interface IndexReader {
+  /** Takes the next piece, cut anywhere. */
+  read(text: string): void;
+  /** Everything that was read; nothing can be read afterwards. */
+  end(): IndexEntry[];
+}
+
+/** A reader that does what `parseIndex` does, with the same errors, for an index that is never in memory as a whole. */
+export function createIndexReader(): IndexReader {
   const entries: IndexEntry[] = [];
+  const pool = createStringPool();
   let fields = blankRecord();
   let touched = false;
   let lineNumber = 0;
-  for (let at = 0; at < text.length; ) {
-    const found = text.indexOf('\n', at);
-    const end = found === -1 ? text.length : found;
+  /** The beginning of a line whose end has not come. */
+  let begun = '';
+
+  const endRecord = (): void => {
+    if (!touched) return;
+    if (fields.name !== '') entries.push(fields);
+    fields = blankRecord();
+    touched = false;
+  };
+  const readLine = (text: string, at: number, end: number): void => {
     lineNumber += 1;
     if (end === at) {
-      if (touched && fields.name !== '') entries.push(fields);
-      fields = blankRecord();
-      touched = false;
-    } else {
-      if (text[at + 1] !== ':' || end - at < 2) throw malformed('has no field letter', lineNumber);
-      setField(fields, text[at] ?? '', text.slice(at + 2, end), lineNumber);
-      touched = true;
+      endRecord();
+      return;
     }
-    at = end + 1;
-  }
-  if (touched && fields.name !== '') entries.push(fields);
-  return entries;
+    if (text[at + 1] !== ':' || end - at < 2) throw malformed('has no field letter', lineNumber);
+    setField(fields, text[at] ?? '', { value: text.slice(at + 2, end), line: lineNumber, pool });
+    touched = true;
+  };
+  return {
+    read(piece) {
+      const text = begun === '' ? piece : begun + piece;
+      let at = 0;
+      for (let end = text.indexOf('\n', begun.length); end !== -1; end = text.indexOf('\n', at)) {
+        readLine(text, at, end);
+        at = end + 1;
+      }
+      begun = copyOf(text.slice(at));
+    },
+    end() {
+      if (begun !== '') readLine(begun, 0, begun.length);
+      endRecord();
+      return entries;
+    },
+  };
 }
 
 type Mutable<Shape> = { -readonly [Key in keyof Shape]: Shape[Key] };
@@ -171,19 +206,25 @@ function blankRecord(): Mutable<IndexEntry> {
   };
 }
 
-function setField(entry: Mutable<IndexEntry>, letter: string, value: string, line: number): void {
+interface FieldText {
+  readonly value: string;
+  readonly line: number;
+  readonly pool: StringPool;
+}
+
+function setField(entry: Mutable<IndexEntry>, letter: string, { value, line, pool }: FieldText): void {
   switch (letter) {
     case 'C':
-      if (value.startsWith('Q1')) entry.controlChecksum = value;
+      if (value.startsWith('Q1')) entry.controlChecksum = copyOf(value);
       break;
     case 'P':
-      entry.name = value;
+      entry.name = pool.one(value);
       break;
     case 'V':
-      entry.version = value;
+      entry.version = pool.one(value);
       break;
     case 'A':
-      entry.arch = value;
+      entry.arch = pool.one(value);
       break;
     case 'S':
       entry.size = integer(value, line);
@@ -192,40 +233,40 @@ function setField(entry: Mutable<IndexEntry>, letter: string, value: string, lin
       entry.installedSize = integer(value, line);
       break;
     case 'T':
-      entry.description = value;
+      entry.description = pool.one(value);
       break;
     case 'U':
-      entry.url = value;
+      entry.url = pool.one(value);
       break;
     case 'L':
-      entry.license = value;
+      entry.license = pool.one(value);
       break;
     case 'o':
-      entry.origin = value;
+      entry.origin = pool.one(value);
       break;
     case 'm':
-      entry.maintainer = value;
+      entry.maintainer = pool.one(value);
       break;
     case 't':
       entry.buildDate = integer(value, line);
       break;
     case 'c':
-      entry.commit = value;
+      entry.commit = pool.one(value);
       break;
     case 'D':
-      entry.depends = words(value);
+      entry.depends = pool.words(value);
       break;
     case 'i':
-      entry.installIf = words(value);
+      entry.installIf = pool.words(value);
       break;
     case 'p':
-      entry.provides = words(value);
+      entry.provides = pool.words(value);
       break;
     case 'k':
       entry.providerPriority = integer(value, line);
       break;
     case 'r':
-      entry.replaces = words(value);
+      entry.replaces = pool.words(value);
       break;
     case 'q':
       entry.replacesPriority = integer(value, line);
@@ -233,10 +274,6 @@ function setField(entry: Mutable<IndexEntry>, letter: string, value: string, lin
     default:
       break;
   }
-}
-
-function words(value: string): string[] {
-  return value.split(' ').filter((word) => word !== '');
 }
 
 function integer(value: string, line: number): number {

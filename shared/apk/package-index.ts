@@ -1,19 +1,11 @@
 /** `APKINDEX.tar.gz`: the container of an index, its signature, and how new packages get into it. */
-import { isUtf8 } from 'node:buffer';
 import { PipelineError } from '../errors.ts';
 import { gzipMember } from './gzip.ts';
-import { type GzipMember, splitGzipMembers } from './gzip-split.ts';
-import { formatIndex, type IndexEntry, parseIndex } from './index-records.ts';
-import {
-  findKey,
-  type KeyRing,
-  type Signature,
-  type SigningKey,
-  signatureMember,
-  verifySignature,
-} from './keys.ts';
-import { signaturesOf, smallFiles } from './package-read.ts';
-import { readTar } from './tar-read.ts';
+import { splitGzipMembers } from './gzip-split.ts';
+import { createIndexReader, formatIndex, type IndexEntry } from './index-records.ts';
+import { readSignedBytes } from './index-signature.ts';
+import { type KeyRing, type SigningKey, signatureMember } from './keys.ts';
+import { readTar, type TarEntry } from './tar-read.ts';
 import { TAR_END, tarHeader, tarPadding } from './tar-write.ts';
 
 export {
@@ -26,6 +18,8 @@ export {
 
 /** Decompressed; ten times the largest index known. */
 const MAX_INDEX_BYTES = 1024 * 1024 * 1024;
+/** Of a `DESCRIPTION`, which is a line or two. */
+const MAX_DESCRIPTION_BYTES = 64 * 1024;
 
 export interface IndexArchive {
   readonly entries: IndexEntry[];
@@ -36,30 +30,23 @@ export interface IndexArchive {
 }
 
 /**
- * Reads an `APKINDEX.tar.gz`.
+ * Reads an `APKINDEX.tar.gz`. Its compressed bytes are held until their signature is known to be right, then inflated
+ * and parsed piece by piece; the text is never in memory as a whole, and equal strings are kept once.
  *
+ * @param source the file's bytes, as a whole or as they come; closed in any case.
  * @param trust the keys of which one must have signed the index, or `unverified` to take it as it is.
  * @throws PipelineError `index-signature` where no known key signed these bytes or there are no keys at all,
- *   `index-malformed`, `apk-malformed`, `tar-malformed`.
+ *   `index-malformed`, `apk-malformed`, `tar-malformed`; errors of the source unchanged.
  */
-export async function readIndexArchive(bytes: Buffer, trust: KeyRing | 'unverified'): Promise<IndexArchive> {
-  if (trust !== 'unverified' && trust.size === 0) throw refused('there are no keys to verify it with');
-  const members = splitGzipMembers(inMemory(bytes));
-  try {
-    const first = await nextMember(members);
-    const isSigned = await beginsWithSignature(bytes);
-    if (!isSigned) {
-      if (trust !== 'unverified') throw refused('it carries no signature');
-      return { ...(await contentsOf(first, members)), signedBy: undefined };
-    }
-    const signatures = signaturesOf(await smallFiles(first));
-    const second = await nextMember(members);
-    const signed = bytes.subarray(second.offset);
-    const signedBy = trust === 'unverified' ? undefined : verifiedSigner(signatures, trust, signed);
-    return { ...(await contentsOf(second, members)), signedBy };
-  } finally {
-    await members.return();
-  }
+export async function readIndexArchive(
+  source: AsyncIterable<Uint8Array> | Buffer,
+  trust: KeyRing | 'unverified',
+): Promise<IndexArchive> {
+  const { pieces, signedBy } = await readSignedBytes(
+    Buffer.isBuffer(source) ? inMemory(source) : source,
+    trust,
+  );
+  return { ...(await contentsOf(releasing(pieces))), signedBy };
 }
 
 export interface IndexArchiveOptions {
@@ -104,52 +91,58 @@ export function mergeIndex(existing: readonly IndexEntry[], added: Iterable<Inde
   return merged;
 }
 
-/** The signer of the index; one valid signature suffices, and unknown keys are passed over. */
-function verifiedSigner(signatures: readonly Signature[], keys: KeyRing, signed: Buffer): string {
-  const known = signatures.flatMap((signature) => {
-    const key = findKey(keys, signature.keyName);
-    return key === undefined ? [] : [{ key, signature }];
-  });
-  const names = signatures.map((signature) => signature.keyName).join(', ');
-  if (known.length === 0) throw refused(`it is signed by ${names || 'nobody'}, none of them a known key`);
-  const valid = known.find(({ key, signature }) => verifySignature(key, signature, [signed]));
-  if (valid === undefined) throw refused(`the signature by ${names} does not match its bytes`);
-  return valid.signature.keyName;
-}
-
 async function contentsOf(
-  first: GzipMember,
-  members: AsyncGenerator<GzipMember, void>,
+  signed: AsyncIterable<Buffer>,
 ): Promise<{ entries: IndexEntry[]; description: string }> {
-  const texts = new Map<string, string>();
-  let left = MAX_INDEX_BYTES;
-  for await (const entry of readTar(first.content)) {
-    left -= entry.size;
-    if (left < 0) throw malformed(`it is larger than ${MAX_INDEX_BYTES} bytes`);
-    if (entry.name !== 'APKINDEX' && entry.name !== 'DESCRIPTION') continue;
-    const content = Buffer.concat(await Array.fromAsync(entry.content));
-    if (!isUtf8(content)) throw malformed(`${entry.name} is not UTF-8`);
-    texts.set(entry.name, content.toString());
+  let entries: IndexEntry[] | undefined;
+  let description = '';
+  const members = splitGzipMembers(signed);
+  try {
+    const first = await members.next();
+    if (first.done === true) throw malformed('it ends before its contents');
+    let left = MAX_INDEX_BYTES;
+    for await (const entry of readTar(first.value.content)) {
+      left -= entry.size;
+      if (left < 0) throw malformed(`it is larger than ${MAX_INDEX_BYTES} bytes`);
+      if (entry.name === 'APKINDEX') entries = await entriesIn(entry);
+      else if (entry.name === 'DESCRIPTION') description = await descriptionIn(entry);
+    }
+    if ((await members.next()).done !== true) throw malformed('more data follows the index');
+  } finally {
+    await members.return();
   }
-  if ((await members.next()).done !== true) throw malformed('more data follows the index');
-  const index = texts.get('APKINDEX');
-  if (index === undefined) throw malformed('it contains no APKINDEX');
-  return { entries: parseIndex(index), description: texts.get('DESCRIPTION') ?? '' };
+  if (entries === undefined) throw malformed('it contains no APKINDEX');
+  return { entries, description };
 }
 
-/** Whether the archive's first entry is a signature. */
-async function beginsWithSignature(bytes: Buffer): Promise<boolean> {
-  for await (const member of splitGzipMembers(inMemory(bytes))) {
-    for await (const entry of readTar(member.content)) return entry.name.startsWith('.SIGN.');
-    break;
-  }
-  return false;
+async function entriesIn(file: TarEntry): Promise<IndexEntry[]> {
+  const reader = createIndexReader();
+  for await (const text of textOf(file)) reader.read(text);
+  return reader.end();
 }
 
-async function nextMember(members: AsyncGenerator<GzipMember, void>): Promise<GzipMember> {
-  const next = await members.next();
-  if (next.done === true) throw malformed('it ends before its contents');
-  return next.value;
+async function descriptionIn(file: TarEntry): Promise<string> {
+  if (file.size > MAX_DESCRIPTION_BYTES) {
+    throw malformed(`its DESCRIPTION is larger than ${MAX_DESCRIPTION_BYTES} bytes`);
+  }
+  return (await Array.fromAsync(textOf(file))).join('');
+}
+
+async function* textOf(file: TarEntry): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  try {
+    for await (const piece of file.content) yield decoder.decode(piece, { stream: true });
+    yield decoder.decode();
+  } catch (thrown) {
+    // https://encoding.spec.whatwg.org/#dom-textdecoder-decode: what is no UTF-8 is a TypeError.
+    throw thrown instanceof TypeError ? malformed(`${file.name} is not UTF-8`) : thrown;
+  }
+}
+
+/** The pieces in order; what was given out is not held any longer. */
+async function* releasing(pieces: Buffer[]): AsyncGenerator<Buffer> {
+  pieces.reverse();
+  for (let piece = pieces.pop(); piece !== undefined; piece = pieces.pop()) yield piece;
 }
 
 async function* inMemory(bytes: Buffer): AsyncGenerator<Buffer> {
@@ -163,15 +156,6 @@ function tarFile(name: string, text: string): Buffer[] {
     content,
     tarPadding(content.length),
   ];
-}
-
-function refused(problem: string): PipelineError {
-  return new PipelineError({
-    code: 'index-signature',
-    kind: 'infra',
-    message: `the package index cannot be trusted: ${problem}`,
-    hint: "Give the repository's public key, under the file name its signature has",
-  });
 }
 
 function malformed(problem: string): PipelineError {

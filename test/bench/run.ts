@@ -1,5 +1,6 @@
 /** Measures Carryall and prints a line per figure: what, value, goal. Names of benches may be given as arguments. */
 import { environment } from './environment.ts';
+import { indexLoad } from './index-load.ts';
 import { language } from './language.ts';
 import { uploadToSuccess } from './upload-to-success.ts';
 
@@ -14,6 +15,7 @@ export interface Figure {
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   'upload-to-success': uploadToSuccess,
   language,
+  index: indexLoad,
   environment,
 };
 
