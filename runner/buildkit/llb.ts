@@ -27,6 +27,7 @@ interface EncodedOp {
   readonly bytes: Uint8Array;
   readonly inputs: readonly EncodedOp[];
   readonly name: string;
+  readonly capability: string | undefined;
 }
 
 /** A file system to start from; `scratch` is the empty one. */
@@ -145,7 +146,10 @@ function fileAction(step: FileStep): Partial<FileAction> {
   };
 }
 
-/** Joins file systems; where two hold the same path, the later one wins. One layer is returned as it is. */
+/**
+ * Joins file systems; where two hold the same path, the later one wins. One layer is returned as it is. The op declares
+ * its capability, so that a daemon which lacks or has disabled it refuses the graph before anything runs.
+ */
 export function merge(layers: readonly Output[], name: string): Output {
   const [first, ...rest] = layers;
   if (first === undefined) throw bug('a merge needs at least one layer');
@@ -153,6 +157,7 @@ export function merge(layers: readonly Output[], name: string): Output {
   return encode({
     name,
     inputs: layers,
+    capability: 'mergeop',
     op: { merge: { inputs: layers.map((_, index) => ({ input: BigInt(index) })) } },
   });
 }
@@ -293,7 +298,11 @@ export function definition(output: Output): Definition {
   ).finish();
   const metadata: Record<string, OpMetadata> = {};
   for (const op of [...ordered.values()].sort((a, b) => compareText(a.digest, b.digest))) {
-    metadata[op.digest] = { ignoreCache: false, description: { 'llb.customname': op.name }, caps: {} };
+    metadata[op.digest] = {
+      ignoreCache: false,
+      description: { 'llb.customname': op.name },
+      caps: op.capability === undefined ? {} : { [op.capability]: true },
+    };
   }
   metadata[digestOf(terminal)] = { ignoreCache: false, description: {}, caps: {} };
   return Definition.fromPartial({
@@ -305,6 +314,8 @@ export function definition(output: Output): Definition {
 interface Encodable {
   readonly name: string;
   readonly inputs: readonly Output[];
+  /** Id of the feature that a daemon may lack; stands in the metadata, so it does not change the digest. */
+  readonly capability?: string;
   readonly op: Parameters<typeof Op.fromPartial>[0];
 }
 
@@ -320,6 +331,7 @@ function encode(options: Encodable): Output {
       bytes,
       inputs: [...new Set(options.inputs.map((input) => input.op))],
       name: options.name,
+      capability: options.capability,
     },
     index: 0,
   };

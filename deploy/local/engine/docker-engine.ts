@@ -6,7 +6,13 @@ import { asPipelineError, PipelineError } from '../../../shared/errors.ts';
 import { type Daemon, type Lifetime, lifetime, startDaemon, untilReady } from '../parts/daemon.ts';
 import type { PartLog } from '../parts/part-log.ts';
 import { type DockerInfo, dockerInfo } from './docker-api.ts';
-import { containerdConfig, dockerConfig, runcWrapper } from './engine-config.ts';
+import {
+  containerdConfig,
+  dockerConfig,
+  type ImageStore,
+  runcWrapper,
+  STORAGE_DRIVERS,
+} from './engine-config.ts';
 import { type EngineLayout, engineLayout } from './engine-layout.ts';
 import { requireDebianRoot, requireOverlay } from './engine-prerequisites.ts';
 import { type EnginePrograms, enginePrograms } from './engine-programs.ts';
@@ -28,6 +34,8 @@ export interface DockerEngineOptions {
   readonly signal?: AbortSignal;
   /** More environment for dockerd, for example the machine's proxies. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Default `containerd`, which builds want. A folder is for one store only. */
+  readonly imageStore?: ImageStore;
 }
 
 /**
@@ -49,7 +57,7 @@ export interface DockerEngine extends Lifetime {
  *   engine left cannot be removed, `backend-lacks-feature`, `cancelled`.
  */
 export async function startDockerEngine(options: DockerEngineOptions): Promise<DockerEngine> {
-  const { log, signal } = options;
+  const { log, signal, imageStore = 'containerd' } = options;
   await requireDebianRoot();
   const layout = await engineLayout(options.folder);
   const lock = await lockEngine(layout);
@@ -70,7 +78,7 @@ export async function startDockerEngine(options: DockerEngineOptions): Promise<D
     await reapLocked(layout, log);
     const source = { debianFolder: options.debianFolder, ...(signal ? { signal } : {}) };
     const programs = await enginePrograms(source, log);
-    await prepareFolders(layout, programs);
+    await prepareFolders(layout, programs, imageStore);
     await requireOverlay(layout);
 
     const containerd = await startDaemon({
@@ -101,11 +109,11 @@ export async function startDockerEngine(options: DockerEngineOptions): Promise<D
     });
     running.push(dockerd);
     const info = await untilReady(dockerd, () => infoOnceUp(layout.dockerSocket), readyOptions);
-    if (!info.containerdStore) {
+    if (info.containerdStore !== (imageStore === 'containerd')) {
       throw new PipelineError({
         code: 'backend-lacks-feature',
         kind: 'infra',
-        message: `Docker ${info.version} came up with the image store ${info.storageDriver} instead of containerd's`,
+        message: `Docker ${info.version} came up with the image store ${info.storageDriver} instead of ${STORAGE_DRIVERS[imageStore]} (${imageStore})`,
       });
     }
     log('Docker Engine started', { version: info.version, containerd: containerd.pid, dockerd: dockerd.pid });
@@ -123,7 +131,11 @@ export async function startDockerEngine(options: DockerEngineOptions): Promise<D
   }
 }
 
-async function prepareFolders(layout: EngineLayout, programs: EnginePrograms): Promise<void> {
+async function prepareFolders(
+  layout: EngineLayout,
+  programs: EnginePrograms,
+  imageStore: ImageStore,
+): Promise<void> {
   const bin = join(layout.runtime, 'bin');
   for (const folder of [layout.containerdRoot, layout.dockerRoot, layout.temporary]) {
     await mkdir(folder, { recursive: true });
@@ -134,7 +146,7 @@ async function prepareFolders(layout: EngineLayout, programs: EnginePrograms): P
   await writeFile(join(bin, 'runc'), runcWrapper(layout, programs.runc));
   await chmod(join(bin, 'runc'), 0o755);
   await writeFile(layout.containerdConfig, containerdConfig(layout));
-  await writeFile(layout.dockerConfig, dockerConfig(layout));
+  await writeFile(layout.dockerConfig, dockerConfig(layout, imageStore));
 }
 
 function daemonEnvironment(layout: EngineLayout, programs: EnginePrograms): Record<string, string> {

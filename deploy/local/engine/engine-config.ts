@@ -25,11 +25,23 @@ address = ${tomlString(layout.containerdSocket)}
 }
 
 /**
+ * Where a Docker Engine keeps images and build results: in containerd, or in its own graph drivers, with which its
+ * BuildKit refuses MergeOp and DiffOp. The older store is the default up to Docker 28.
+ */
+export type ImageStore = 'containerd' | 'graphdriver';
+
+/** The storage driver of each store, as `/info` tells it. */
+export const STORAGE_DRIVERS: Readonly<Record<ImageStore, string>> = {
+  containerd: 'overlayfs',
+  graphdriver: 'overlay2',
+};
+
+/**
  * dockerd's configuration (dockerd(8), daemon.json). No bridge, no firewall rules, no forwarding: it changes nothing
  * of the machine's network, and build steps use the host's. cgroups are made directly, not through systemd, so that
  * the build steps are found below `layout.cgroup` on every machine.
  */
-export function dockerConfig(layout: EngineLayout): string {
+export function dockerConfig(layout: EngineLayout, imageStore: ImageStore): string {
   return `${JSON.stringify(
     {
       hosts: [`unix://${layout.dockerSocket}`],
@@ -37,8 +49,8 @@ export function dockerConfig(layout: EngineLayout): string {
       'exec-root': `${layout.runtime}/docker`,
       pidfile: layout.pidFile,
       containerd: layout.containerdSocket,
-      features: { 'containerd-snapshotter': true },
-      'storage-driver': 'overlayfs',
+      features: { 'containerd-snapshotter': imageStore === 'containerd' },
+      'storage-driver': STORAGE_DRIVERS[imageStore],
       builder: { entitlements: { 'network-host': true, 'security-insecure': true } },
       bridge: 'none',
       iptables: false,

@@ -4,12 +4,14 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDebianArchive } from '../../../deploy/local/debian.ts';
+import { startDockerEngine } from '../../../deploy/local/engine/docker-engine.ts';
 import { findBuildkit } from '../../../deploy/local/engine/find-buildkit.ts';
 import { runProcess } from '../../../deploy/local/parts/run-process.ts';
 import { type BuildkitConnection, connectBuildkit } from '../../../runner/buildkit/connection.ts';
 import { fileOp, type Output } from '../../../runner/buildkit/llb.ts';
 
 const carryall = fileURLToPath(new URL('../../../.carryall/', import.meta.url));
+const debianFolder = join(carryall, 'debian');
 
 /** Why there is no BuildKit here, or false. */
 export const skipReason =
@@ -18,6 +20,10 @@ export const skipReason =
     ? false
     : 'needs BUILDKIT_ADDR, or root on Debian';
 
+/** As `skipReason`, for the tests that need an engine of their own. */
+export const skipOwnEngine =
+  process.getuid?.() === 0 && existsSync('/etc/debian_version') ? false : 'needs root on Debian';
+
 export interface RealBuildkit extends AsyncDisposable {
   readonly address: string;
   readonly connection: BuildkitConnection;
@@ -25,16 +31,31 @@ export interface RealBuildkit extends AsyncDisposable {
 
 /** Starts, or finds, a BuildKit with an empty cache. */
 export async function startRealBuildkit(): Promise<RealBuildkit> {
+  return started((folder) =>
+    findBuildkit({
+      address: process.env['BUILDKIT_ADDR'],
+      dockerHost: process.env['DOCKER_HOST'],
+      folder,
+      debianFolder,
+      log: () => undefined,
+    }),
+  );
+}
+
+/** Starts a Docker Engine without the containerd image store, whose BuildKit refuses MergeOp. */
+export async function startBuildkitWithoutMerge(): Promise<RealBuildkit> {
+  return started((folder) =>
+    startDockerEngine({ folder, debianFolder, imageStore: 'graphdriver', log: () => undefined }),
+  );
+}
+
+async function started(
+  start: (folder: string) => Promise<{ readonly address: string; close(): Promise<void> }>,
+): Promise<RealBuildkit> {
   const parent = join(carryall, 'test-engine');
   await mkdir(parent, { recursive: true });
   const folder = await mkdtemp(join(parent, 'buildkit-'));
-  const buildkit = await findBuildkit({
-    address: process.env['BUILDKIT_ADDR'],
-    dockerHost: process.env['DOCKER_HOST'],
-    folder,
-    debianFolder: join(carryall, 'debian'),
-    log: () => undefined,
-  });
+  const buildkit = await start(folder);
   const connection = await connectBuildkit(buildkit.address);
   return {
     address: buildkit.address,
@@ -49,7 +70,7 @@ export async function startRealBuildkit(): Promise<RealBuildkit> {
 
 /** A root file system with Debian's static busybox as its shell. */
 export async function busyboxRoot(): Promise<Output> {
-  const archive = await openDebianArchive({ folder: join(carryall, 'debian', 'machine') });
+  const archive = await openDebianArchive({ folder: join(debianFolder, 'machine') });
   const found = (await archive.closure(['busybox-static'])).filter((one) => one.name === 'busybox-static');
   const [deb] = await archive.download(found);
   const folder = join(carryall, 'test-busybox');
