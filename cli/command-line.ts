@@ -22,6 +22,8 @@ export interface FilesInvocation extends Omit<FileTask, 'varsFile' | 'environmen
   readonly repositories: readonly string[];
   readonly keys: readonly string[];
   readonly packages: readonly string[];
+  /** Path of the file of `--lock`. */
+  readonly lock: string | undefined;
 }
 
 /** What `validate` checks for without `--arch`: those that Wolfi, and most public build files, are made for. */
@@ -86,6 +88,7 @@ function readCommand(command: CommandName, args: readonly string[]): Invocation 
     repositories: textsOf(values['repository-append']),
     keys: textsOf(values['keyring-append']),
     packages: textsOf(values['package-append']),
+    lock: textsOf(values['lock'])[0],
   };
 }
 

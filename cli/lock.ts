@@ -1,71 +1,78 @@
 /** `carryall lock`: the packages of a build's environment, each with its version and the digest of its file. */
 import { basename } from 'node:path';
-import { inMemoryLedger, type LockedPackage, lockEnvironment } from '../runner/environment/lock.ts';
-import {
-  createIndexCache,
-  type IndexCache,
-  type Repository,
-  reasonOf,
-} from '../runner/environment/repository.ts';
-import { parseRepositoryLine } from '../runner/environment/repository-line.ts';
+import { authorizationFor, type HostCredentials, parseHttpAuth } from '../runner/environment/credentials.ts';
+import { createKnownPackages } from '../runner/environment/known-packages.ts';
+import { type LockedPackage, type LockOptions, lockEnvironment } from '../runner/environment/lock.ts';
+import { type LockDocument, lockDocumentOf } from '../runner/environment/lock-document.ts';
+import { lockFromDocument } from '../runner/environment/lock-from-document.ts';
+import { createIndexCache, type IndexCache, reasonOf } from '../runner/environment/repository.ts';
 import { sortedUnique } from '../shared/apk/byte-order.ts';
 import { type KeyRing, loadPublicKey } from '../shared/apk/keys.ts';
 import { formatIndex } from '../shared/apk/package-index.ts';
 import type { BuildPlan } from '../shared/build-file/index.ts';
 import { PipelineError } from '../shared/errors.ts';
+import { httpAuth, storageEndpoint } from './config.ts';
 import type { OutputFormat } from './file-task.ts';
+import { readLockFile } from './lock-file.ts';
 import type { Output } from './output.ts';
 import { readText } from './read-text.ts';
+import {
+  givenRepository,
+  type RepositoryAccess,
+  repositoriesOfFile,
+  withheldCredentials,
+} from './repositories.ts';
 
 export interface LockSettings {
-  /** Lines: a URL, a folder, or `@tag` and either. */
+  /** Lines: a URL, `gs://BUCKET/PATH`, a folder, or `@tag` and one of them. */
   readonly repositories: readonly string[];
   /** Paths or http(s) URLs of public keys. */
   readonly keys: readonly string[];
   /** Constraints beside those of the build file. */
   readonly packages: readonly string[];
+  /** Path of a file with locks to use instead of solving. */
+  readonly lock: string | undefined;
   readonly output: OutputFormat;
 }
 
 /** A line of `--output json`. */
-export interface LockJson {
+export interface LockJson extends LockDocument {
   readonly file: string;
-  readonly arch: string;
-  /** The constraints that were solved. */
-  readonly world: readonly string[];
-  /** In the order of installation. */
-  readonly packages: readonly {
-    readonly name: string;
-    readonly version: string;
-    readonly repository: string;
-    readonly url: string;
-    /** `Q1` and the base64 of the SHA-1 of the control member, as the index has it. */
-    readonly checksum: string;
-    /** SHA-256 of the file, hex. */
-    readonly sha256: string;
-    readonly bytes: number;
-  }[];
 }
 
 /** How long one answer with a key may take. */
 const KEY_TIMEOUT_MS = 30_000;
 
 export interface Locker {
-  /** The locked environment of a plan, as text for standard output. Throws as `lockEnvironment`. */
+  /**
+   * The locked environment of a plan, as text for standard output. Throws as `lockEnvironment`, or with a lock file as
+   * `lockFromDocument`.
+   */
   lock(file: string, plan: BuildPlan): Promise<string>;
 }
 
 /**
  * Reads the keys and keeps indexes and verified packages for all files of a run.
  *
- * @throws PipelineError `config-invalid`, `key-unusable`, `repository-unavailable`.
+ * @throws PipelineError `config-invalid`, `key-unusable`, `repository-unavailable`, `request-invalid` for the lock file.
  */
 export async function createLocker(
   settings: LockSettings,
   output: Pick<Output, 'complain' | 'progress'>,
 ): Promise<Locker> {
-  const keys = await readKeys(settings.keys);
-  const given = settings.repositories.map(parseRepositoryLine);
+  const locks = settings.lock === undefined ? undefined : readLockFile(settings.lock);
+  const credentials = parseHttpAuth(httpAuth());
+  const keys = await readKeys(settings.keys, credentials);
+  const access: RepositoryAccess = {
+    keys,
+    credentials,
+    storageEndpoint: storageEndpoint(),
+    storageAuthorization,
+  };
+  const given = settings.repositories.map((line) => givenRepository(line, access));
+  for (const { location } of withheldCredentials(given, access)) {
+    await output.complain(`warning: HTTP_AUTH is not sent over plain HTTP: ${location}\n`);
+  }
   const cache = createIndexCache();
   const warned = new Set<string>();
   const indexes: IndexCache = {
@@ -79,52 +86,62 @@ export async function createLocker(
       return index;
     },
   };
-  const ledger = inMemoryLedger();
+  const packages = createKnownPackages();
   return {
     async lock(file, plan) {
-      const own = plan.environment.repositories.map((line) => repositoryOfFile(file, line));
-      const repositories = [...given, ...own]
-        .map((line): Repository => ({ ...line, mayBeEmpty: line.baseUrl.startsWith('file:'), keys }))
-        .sort((a, b) => (a.location < b.location ? -1 : 1));
+      const named = repositoriesOfFile(plan.environment.repositories, { file, given, keys });
+      const repositories = [...given, ...named].sort((a, b) => (a.location < b.location ? -1 : 1));
       const world = sortedUnique([...plan.environment.packages, ...settings.packages]);
-      const locked = await lockEnvironment({
+      const wanted: LockOptions = {
         world,
         arch: plan.arch,
         repositories,
         ahead: [],
         indexes,
-        ledger,
+        packages,
         onVerified: (done, total) => output.progress(`${file}: ${done} of ${total} packages verified`),
         signal: new AbortController().signal,
-      });
+      };
+      const locked = await (locks === undefined
+        ? lockEnvironment(wanted)
+        : lockFromDocument(locks.find(file, plan.arch), wanted));
       return present(locked, { file, arch: plan.arch, world }, settings.output);
     },
   };
 }
 
-/** A build file is written by strangers: what lies on this machine or its network is not for it to name. */
-function repositoryOfFile(file: string, line: string): ReturnType<typeof parseRepositoryLine> {
-  const repository = parseRepositoryLine(line);
-  if (repository.baseUrl.startsWith('https:')) return repository;
-  throw new PipelineError({
-    code: 'config-invalid',
-    kind: 'user',
-    message: `${file} names the repository ${line}, but a build file may only name https:// repositories`,
-    hint: 'give it with --repository-append instead',
-  });
+/** A short-lived token made of the Application Default Credentials. */
+async function storageAuthorization(): Promise<string | undefined> {
+  // It takes a while to load, and few need it.
+  const { Storage } = await import('@google-cloud/storage');
+  try {
+    const token = await new Storage().authClient.getAccessToken();
+    return token === null || token === undefined ? undefined : `Bearer ${token}`;
+  } catch (cause) {
+    throw new PipelineError({
+      code: 'repository-unavailable',
+      kind: 'infra',
+      message: `there are no credentials for gs:// repositories: ${reasonOf(cause)}`,
+      hint: 'run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS',
+      cause,
+    });
+  }
 }
 
-async function readKeys(sources: readonly string[]): Promise<KeyRing> {
+async function readKeys(
+  sources: readonly string[],
+  credentials: readonly HostCredentials[],
+): Promise<KeyRing> {
   const keys = new Map<string, ReturnType<typeof loadPublicKey>>();
   for (const source of sources) {
     const isUrl = /^https?:\/\//.test(source);
     const name = basename(isUrl ? new URL(source).pathname : source);
-    keys.set(name, loadPublicKey(isUrl ? await fetchKey(source) : readText(source), name));
+    keys.set(name, loadPublicKey(isUrl ? await fetchKey(source, credentials) : readText(source), name));
   }
   return keys;
 }
 
-async function fetchKey(url: string): Promise<string> {
+async function fetchKey(url: string, credentials: readonly HostCredentials[]): Promise<string> {
   const refused = (reason: string, cause?: unknown): PipelineError =>
     new PipelineError({
       code: 'key-unusable',
@@ -134,7 +151,11 @@ async function fetchKey(url: string): Promise<string> {
     });
   let response: Response;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(KEY_TIMEOUT_MS) });
+    const authorization = await authorizationFor(url, credentials)?.();
+    response = await fetch(url, {
+      signal: AbortSignal.timeout(KEY_TIMEOUT_MS),
+      ...(authorization === undefined ? {} : { headers: { Authorization: authorization } }),
+    });
   } catch (cause) {
     throw refused(reasonOf(cause), cause);
   }
@@ -149,18 +170,7 @@ function present(
 ): string {
   if (output === 'apkindex') return formatIndex(locked.map((one) => one.entry));
   if (output === 'json') {
-    const line: LockJson = {
-      ...about,
-      packages: locked.map(({ entry, repository, url, sha256, bytes }) => ({
-        name: entry.name,
-        version: entry.version,
-        repository: repository.location,
-        url,
-        checksum: entry.controlChecksum ?? '',
-        sha256,
-        bytes,
-      })),
-    };
+    const line: LockJson = { file: about.file, ...lockDocumentOf(locked, about) };
     return `${JSON.stringify(line)}\n`;
   }
   const lines = locked.map(

@@ -64,7 +64,7 @@ async function checkFiles(invocation: FilesInvocation): Promise<number> {
     await output.complain(`carryall: the pipeline folder ${missing} is not there\n`);
     return EXIT.trouble;
   }
-  const { paths, jobs, varsFile, environmentFiles, repositories, keys, packages, ...rest } = invocation;
+  const { paths, jobs, varsFile, environmentFiles, repositories, keys, packages, lock, ...rest } = invocation;
   const reportsTo = invocation.command === 'validate' ? process.stdout : process.stderr;
   const task: FileTask = {
     ...rest,
@@ -75,7 +75,7 @@ async function checkFiles(invocation: FilesInvocation): Promise<number> {
   const inputs = await expandInputs(paths, process.stdin);
   if (invocation.command !== 'lock') return runFiles(inputs, { task, jobs, output });
   try {
-    const settings = { repositories, keys, packages, output: invocation.output };
+    const settings = { repositories, keys, packages, lock, output: invocation.output };
     // Most commands do without what it needs.
     const { createLocker } = await import('./lock.ts');
     const locker = await createLocker(settings, output);

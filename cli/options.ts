@@ -64,6 +64,11 @@ export const OPTIONS = {
     value: 'PACKAGE',
     help: 'package beside those that the build file asks for; repeatable',
   },
+  lock: {
+    type: 'string',
+    value: 'LOCKFILE',
+    help: 'file with what --output json printed: check and print these packages instead of solving',
+  },
   output: { type: 'string', short: 'o', value: 'FORMAT', help: 'what is printed' },
   jobs: {
     type: 'string',
@@ -138,13 +143,17 @@ As apkindex: the records of the index.
 
 Repositories that the build file names itself must be https; its keyring is not used.
 
-Exit code: 0 done, 2 a file is invalid or has no solution, 1 a repository or file could not be
-read, 64 wrong usage.`,
+With --lock nothing is solved: the packages are those that LOCKFILE has for the FILE and the
+architecture. Each must still be there with the very digest that was locked.
+
+Exit code: 0 done, 2 a file is invalid, has no solution, or the lock is not for it, 1 a repository
+or file could not be read or is not what was locked, 64 wrong usage.`,
     options: [
       'arch',
       'repository-append',
       'keyring-append',
       'package-append',
+      'lock',
       'pipeline-dir',
       'option',
       'vars-file',

@@ -8,13 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Firestore } from '@google-cloud/firestore';
 import { PubSub } from '@google-cloud/pubsub';
 import { Storage } from '@google-cloud/storage';
-import {
-  type KeyRing,
-  loadPublicKey,
-  loadSigningKey,
-  publicKeyName,
-  publicKeyPem,
-} from '../shared/apk/keys.ts';
+import { type KeyRing, loadSigningKey, publicKeyName, publicKeyPem } from '../shared/apk/keys.ts';
 import { asPipelineError, toErrorRecord } from '../shared/errors.ts';
 import {
   ACK_EXTENSION_S,
@@ -30,15 +24,20 @@ import { publicKeyObject } from '../shared/object-names.ts';
 import { jobsTopic, openTopics, REQUESTS_TOPIC, runnerSubscription } from '../shared/pubsub/topics.ts';
 import { createObject } from '../shared/storage/objects.ts';
 import { createBackendPool } from './backends/backend-pool.ts';
-import { type AllowedHostConfig, type RepositoryConfig, type RunnerConfig, readConfig } from './config.ts';
-import { inMemoryLedger } from './environment/lock.ts';
-import type { NamedRepositoryPolicy } from './environment/named-repositories.ts';
+import { type RunnerConfig, readConfig } from './config.ts';
+import {
+  configuredCredentials,
+  configuredRepository,
+  namedRepositoryPolicy,
+  type RepositoriesAccess,
+} from './configured-repositories.ts';
+import { createKnownPackages } from './environment/known-packages.ts';
 import { createIndexCache, type Repository } from './environment/repository.ts';
 import { createEventPublisher } from './events/event-publisher.ts';
-import { firestoreLedger } from './firestore-ledger.ts';
 import { startHttp } from './http.ts';
 import type { LeaseTimes } from './jobs/lease.ts';
 import { createMetrics } from './metrics.ts';
+import { openPackageLedger } from './package-ledger.ts';
 import { createPackagingPool } from './packaging/packaging-pool.ts';
 import { handleRequest } from './planner/consume-requests.ts';
 import type { RequestContext } from './planner/requests.ts';
@@ -86,15 +85,23 @@ await createObject(storage.bucket(config.BUILDS_BUCKET), publicKeyObject(key.nam
 });
 
 const bucketUrl = `${config.STORAGE_ENDPOINT || 'https://storage.googleapis.com'}/${config.BUILDS_BUCKET}`;
+const storageAuthorization = config.STORAGE_ENDPOINT === '' ? accessToken : undefined;
+const access: RepositoriesAccess = {
+  credentials: config.credentials.map(configuredCredentials),
+  plainHttp: config.CARRYALL_SETTING === 'local' ? 'allowed' : 'refused',
+  storageEndpoint: config.STORAGE_ENDPOINT,
+  storageAuthorization,
+};
 const ownRepository: Repository = {
   location: `gs://${config.BUILDS_BUCKET}/repo`,
   baseUrl: `${bucketUrl}/repo`,
   mayBeEmpty: true,
   keys: ownKeys,
-  ...(config.STORAGE_ENDPOINT === '' ? { authorization: () => accessToken() } : {}),
+  ...(storageAuthorization === undefined ? {} : { authorization: storageAuthorization }),
 };
-const repositories = [ownRepository, ...(await Promise.all(config.repositories.map(openRepository)))];
-const namedRepositories = await namedRepositoryPolicy(config.allowedHosts);
+const configured = await Promise.all(config.repositories.map((one) => configuredRepository(one, access)));
+const repositories = [ownRepository, ...configured];
+const namedRepositories = await namedRepositoryPolicy(config.allowedHosts, access.credentials);
 
 const topics = openTopics(pubsub);
 const metrics = createMetrics();
@@ -117,6 +124,8 @@ const planner: RequestContext = {
   specsBuckets: config.specsBuckets,
   topics,
   events,
+  repositories,
+  namedRepositories,
   architectures: () => pool.architectures(),
   serves: (arch, selector) => pool.serves(arch, selector),
   log,
@@ -129,7 +138,9 @@ const worker: WorkerContext = {
     repositories,
     namedRepositories,
     indexes: createIndexCache(),
-    ledger: inMemoryLedger(firestoreLedger(firestore)),
+    knownPackages: createKnownPackages(
+      openPackageLedger({ firestore, builds: storage.bucket(config.BUILDS_BUCKET), owner }),
+    ),
     packaging,
     key,
     keyPem,
@@ -233,30 +244,7 @@ function leaseTimes(from: RunnerConfig): LeaseTimes {
   };
 }
 
-async function openRepository(from: RepositoryConfig): Promise<Repository> {
-  return {
-    location: from.location,
-    baseUrl: (from.url ?? from.location).replace(/\/$/, ''),
-    mayBeEmpty: false,
-    keys: await readKeys(from.keys),
-  };
-}
-
-async function namedRepositoryPolicy(hosts: readonly AllowedHostConfig[]): Promise<NamedRepositoryPolicy> {
-  const keys = new Map<string, KeyRing>();
-  for (const { host, keys: paths } of hosts) {
-    keys.set(host, new Map([...(keys.get(host) ?? []), ...(await readKeys(paths))]));
-  }
-  return { reach: { hosts: [...keys.keys()] }, keys };
-}
-
-async function readKeys(paths: readonly string[]): Promise<KeyRing> {
-  const keys = new Map<string, ReturnType<typeof loadPublicKey>>();
-  for (const path of paths) keys.set(basename(path), loadPublicKey(await readFile(path), basename(path)));
-  return keys;
-}
-
-/** Short-lived credentials of the runner's service account, for reading the builds bucket. */
+/** Short-lived credentials of the runner's service account, for reading buckets. */
 async function accessToken(): Promise<string | undefined> {
   const token = await storage.authClient.getAccessToken();
   return token === null || token === undefined ? undefined : `Bearer ${token}`;

@@ -37,6 +37,7 @@ export const ERROR_CODES = [
   'tar-malformed',
   // environment
   'unsolvable',
+  'file-conflict',
   'repository-unavailable',
   'repository-refused',
   // requests and state

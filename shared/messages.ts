@@ -14,6 +14,9 @@ const relativePath = z
 
 const architecture = z.enum(ARCHITECTURE_NAMES);
 
+const JOB_NAME = /^[^/@]+@[a-z0-9_]+$/;
+const JOB_NAME_HINT = 'must be <package>@<arch>';
+
 const buildId = z.string().regex(/^bld-[0-9a-f]{26}$/, 'must be bld- and 26 hexadecimal digits');
 
 /** Options that every kind of request may carry. */
@@ -44,6 +47,8 @@ const requestMessage = z
       .optional(),
     pipelines: z.record(relativePath, z.string()).default({}),
     source_files: z.record(z.string(), z.record(relativePath, z.string())).default({}),
+    /** Lock documents by `<package>@<arch>`; the planner checks each. */
+    locks: z.record(z.string().regex(JOB_NAME, JOB_NAME_HINT), z.unknown()).optional(),
     arch: z.union([architecture, z.array(architecture)]).optional(),
     ...buildOptions.omit({ arch: true }).shape,
   })
@@ -65,7 +70,7 @@ export type BuildRequest =
 export const jobMessage = z.object({
   buildId,
   /** `<package>@<arch>`: the name of a document. */
-  job: z.string().regex(/^[^/@]+@[a-z0-9_]+$/, 'must be <package>@<arch>'),
+  job: z.string().regex(JOB_NAME, JOB_NAME_HINT),
 });
 
 export type JobMessage = z.infer<typeof jobMessage>;

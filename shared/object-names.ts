@@ -66,10 +66,23 @@ export function logObject(attempt: AttemptNames): string {
   return `${attemptFolder(attempt)}build.log`;
 }
 
+/**
+ * The lock of an attempt's environment. `number` counts from 1: the attempt keeps another one where a package turns out
+ * to have been signed anew.
+ */
+export function lockObject(attempt: AttemptNames, number: number): string {
+  return `${attemptFolder(attempt)}environment${number === 1 ? '' : `-${number}`}.lock.json`;
+}
+
 export function repositoryObject(arch: string, file: string): string {
   return `repo/${arch}/${file}`;
 }
 
 export function publicKeyObject(keyName: string): string {
   return `keys/${keyName}.pub`;
+}
+
+/** What a verified package contains, by `packageFileId`. */
+export function packageContentsObject(id: string): string {
+  return `apks/${id}.json.gz`;
 }

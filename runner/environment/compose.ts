@@ -1,80 +1,192 @@
 /**
  * Composes the root file system of an environment inside BuildKit. Each package is a layer of its own, made from its
- * file by digest and cached for ever; the layers are merged, and one small step finishes the tree. No package byte
- * passes through the runner.
+ * file by digest and cached for ever; the layers are merged with one that holds apk's database, and one small step
+ * finishes the tree. No package byte passes through the runner.
  */
-import { stripConstraint } from '../../shared/apk/constraint.ts';
-import { formatIndex } from '../../shared/apk/package-index.ts';
+import { createHash } from 'node:crypto';
+import { constants, gzipSync } from 'node:zlib';
+import { SCRIPTLET_NAMES } from '../../shared/apk/package-write.ts';
 import { exec, type FileStep, fileOp, httpSource, merge, type Output } from '../buildkit/llb.ts';
-import { finishingScript, type GuestAccounts } from './finish.ts';
+import { BASE_DIRECTORIES, databaseTar, type EnvironmentSettings } from './database.ts';
+import { type FileTree, fileTree, type LayerChanges } from './file-tree.ts';
+import { type FinishingOptions, finishingScript } from './finish.ts';
 import type { LockedPackage } from './lock.ts';
 
-export interface ComposeOptions {
+export interface ComposeOptions extends EnvironmentSettings, Omit<FinishingOptions, 'busybox'> {
   /** In order of installation. */
   readonly packages: readonly LockedPackage[];
-  /** The constraints that were asked for: `/etc/apk/world`. */
-  readonly world: readonly string[];
   /** Names of packages that most environments share; unpacked as one layer when all of them are here. */
   readonly base: ReadonlySet<string>;
-  readonly arch: string;
-  readonly accounts: GuestAccounts;
-  /** Files of `/etc/apk/keys`, by name. */
-  readonly keys: ReadonlyMap<string, string>;
+  /** `merge`, or `one-layer` for a daemon without MergeOp: then every new combination is unpacked as a whole. */
+  readonly layout: 'merge' | 'one-layer';
   /** Id of the session secret with the `Authorization` header of a repository, by location. */
   readonly authSecrets: ReadonlyMap<string, string>;
 }
 
-/** The finished root file system, as an op to build on. */
-export function composeEnvironment(options: ComposeOptions): Output {
-  const { packages, base } = options;
-  const shared = packages.filter((one) => base.has(one.entry.name));
-  const useBase = shared.length > 1 && shared.length === base.size;
-  const layers = useBase
-    ? [
-        baseLayer(shared, options.authSecrets),
-        ...packages.filter((one) => !base.has(one.entry.name)).map((one) => packageLayer(one, options)),
-      ]
-    : packages.map((one) => packageLayer(one, options));
-  const [only] = layers;
-  const merged =
-    only === undefined
-      ? fileOp('scratch', [{ mkdir: '/tmp' }], 'empty environment')
-      : merge(layers, 'merge packages');
-  const database = fileOp(merged, databaseFiles(options), 'package database');
-  return exec({
-    root: database,
-    args: [
-      '/bin/sh',
-      '-c',
-      finishingScript({ accounts: options.accounts, busybox: busyboxPackage(packages) }),
-    ],
+export interface ComposedEnvironment {
+  /** The finished root file system, to build on. */
+  readonly root: Output;
+  /** What the session uploads when BuildKit asks for it, by id. */
+  readonly uploads: ReadonlyMap<string, () => AsyncIterable<Uint8Array>>;
+  /** The packages by the digest of the op that fetches each. */
+  readonly sources: ReadonlyMap<string, LockedPackage>;
+}
+
+/** Id of the upload with apk's database. */
+const DATABASE = 'package-database';
+
+/**
+ * @throws PipelineError `file-conflict` (`user`) where packages cannot stand side by side.
+ */
+export function composeEnvironment(options: ComposeOptions): ComposedEnvironment {
+  const { packages } = options;
+  const stacked = stackOf(options);
+  const tree = treeOf(packages, stacked);
+  // Held until BuildKit asks for it: as it is, the databases of all running builds would take more than all else.
+  const database = gzipSync(databaseTar(packages, tree, options), { level: constants.Z_BEST_SPEED });
+  const sources = new Map(packages.map((one) => [one, packageSource(one, options)] as const));
+  const layers = packageLayers(packages, { tree, sources });
+  const uploaded = httpSource({
+    url: `http://buildkit-session/${DATABASE}`,
+    checksum: `sha256:${createHash('sha256').update(database).digest('hex')}`,
+    filename: 'database.tar.gz',
+    name: 'upload package database',
+  });
+  // On top, so that it is uploaded while the packages are merged.
+  const installed = fileOp(
+    mergedLayers(options.layout, stacked, layers),
+    [{ unpack: uploaded, from: '/database.tar.gz', to: '/' }],
+    'package database',
+  );
+  const root = exec({
+    root: installed,
+    args: [...shell(tree), '-c', finishingScript({ ...options, busybox: busyboxPackage(packages) })],
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin' },
     cwd: '/',
     network: 'none',
     name: 'finish environment',
   }).root;
+  return {
+    root,
+    uploads: new Map([[DATABASE, () => inPieces(database)]]),
+    sources: new Map([...sources].map(([one, output]) => [output.op.digest, one])),
+  };
 }
 
-/** The package named so, else the last that provides it (spec environment §9). */
-function busyboxPackage(packages: readonly LockedPackage[]): string | undefined {
-  const providers = packages.filter(({ entry }) =>
-    entry.provides.some((text) => stripConstraint(text) === 'busybox'),
-  );
-  const named = packages.find(({ entry }) => entry.name === 'busybox');
-  return (named ?? providers.at(-1))?.entry.name;
+interface Stack {
+  /** The packages of the base layer; none unless all of them are here, which makes the layer the same everywhere. */
+  readonly shared: readonly LockedPackage[];
+  /** Those with a layer each, above it. */
+  readonly others: readonly LockedPackage[];
 }
 
-/** Tar members of an apk that are no files of the package. */
-const DOT_FILES: readonly FileStep[] = [
-  { remove: '/.PKGINFO' },
-  { remove: '/.melange.yaml' },
-  { remove: '/.SIGN.*', wildcard: true },
-  { remove: '/.pre-*', wildcard: true },
-  { remove: '/.post-*', wildcard: true },
-  { remove: '/.trigger' },
-];
+function stackOf({ packages, base }: ComposeOptions): Stack {
+  const found = packages.filter((one) => base.has(one.entry.name));
+  if (found.length < 2 || found.length < base.size) return { shared: [], others: packages };
+  return { shared: found, others: packages.filter((one) => !base.has(one.entry.name)) };
+}
 
-function packageSource(one: LockedPackage, authSecrets: ReadonlyMap<string, string>): Output {
+function treeOf(packages: readonly LockedPackage[], { shared, others }: Stack): FileTree {
+  const places = new Map([...shared, ...others].map((one, place) => [one, place] as const));
+  return fileTree({
+    packages: packages.map((one) => one.contents),
+    places: packages.map((one) => places.get(one) ?? 0),
+    base: BASE_DIRECTORIES,
+  });
+}
+
+function mergedLayers(
+  layout: ComposeOptions['layout'],
+  { shared, others }: Stack,
+  layers: ReadonlyMap<LockedPackage, Layer>,
+): Output {
+  if (shared.length + others.length === 0) return fileOp('scratch', [{ mkdir: '/tmp' }], 'empty environment');
+  const unpacked = (some: readonly LockedPackage[], what: string): Output =>
+    fileOp('scratch', stack(some, layers), `unpack ${some.length} ${what}`);
+  if (layout === 'one-layer') return unpacked([...shared, ...others], 'packages');
+  const base = shared.length === 0 ? [] : [unpacked(shared, 'base packages')];
+  return merge([...base, ...others.flatMap((one) => layers.get(one)?.output ?? [])], 'merge packages');
+}
+
+interface Layer {
+  /** The package's own layer. */
+  readonly output: Output;
+  /** What puts its files on top of other layers. */
+  readonly onTop: readonly FileStep[];
+}
+
+function packageLayers(
+  packages: readonly LockedPackage[],
+  what: { readonly tree: FileTree; readonly sources: ReadonlyMap<LockedPackage, Output> },
+): ReadonlyMap<LockedPackage, Layer> {
+  const layers = new Map<LockedPackage, Layer>();
+  for (const [index, one] of packages.entries()) {
+    const source = what.sources.get(one);
+    const changes = what.tree.changes[index];
+    if (source !== undefined && changes !== undefined) layers.set(one, packageLayer(one, source, changes));
+  }
+  return layers;
+}
+
+function packageLayer(one: LockedPackage, source: Output, changes: LayerChanges): Layer {
+  const name = `${one.entry.name}-${one.entry.version}`;
+  const unpack: FileStep = { unpack: source, from: '/package.apk', to: '/' };
+  const cleaned = [unpack, ...withoutApkFiles(one)];
+  const removed = changes.removed.map((path): FileStep => ({ remove: `/${path}` }));
+  const dropped = changes.dropped.map((path): FileStep => ({ remove: `/${path}` }));
+  const whole = fileOp('scratch', [...cleaned, ...dropped], `unpack ${name}`);
+  if (removed.length === 0 && changes.moved.length === 0) return { output: whole, onTop: [unpack] };
+  // One op from an empty layer: a removal in a layer of its own would also remove from the layers it is merged with.
+  const output =
+    changes.moved.length === 0
+      ? fileOp('scratch', [...cleaned, ...removed], `unpack part of ${name}`)
+      : fileOp(
+          'scratch',
+          [
+            { copy: whole, from: '/', to: '/', content: true },
+            ...changes.moved.map(
+              ({ from, to }): FileStep => ({ copy: whole, from: `/${from}`, to: `/${to}`, content: true }),
+            ),
+            ...changes.moved.map(({ misplaced }): FileStep => ({ remove: `/${misplaced}` })),
+            ...removed,
+          ],
+          `move parts of ${name}`,
+        );
+  return { output, onTop: [onTopOfAll(output)] };
+}
+
+/** Puts the packages' layers on one another in one go. */
+function stack(packages: readonly LockedPackage[], layers: ReadonlyMap<LockedPackage, Layer>): FileStep[] {
+  const those = packages.flatMap((one) => layers.get(one) ?? []);
+  if (packages.some((one) => dotFiles(one).size > 0)) return those.map(({ output }) => onTopOfAll(output));
+  return [...those.flatMap((one) => one.onTop), ALL_DOT_FILES];
+}
+
+function onTopOfAll(layer: Output): FileStep {
+  return { copy: layer, from: '/', to: '/', content: true };
+}
+
+/** What a package has at the top and begins with a dot; hardly ever anything. */
+function dotFiles({ contents }: LockedPackage): ReadonlySet<string> {
+  const names = contents.entries.flatMap(({ path }) => (path.startsWith('.') ? path.split('/', 1) : []));
+  return new Set(names);
+}
+
+/** Removes what stands in a package file but is no file of the package: apk's own, and dot files before all others. */
+function withoutApkFiles(one: LockedPackage): FileStep[] {
+  const own = dotFiles(one);
+  if (own.size === 0) return [ALL_DOT_FILES];
+  const others = DOT_FILES.filter((name) => !own.has(name));
+  return [
+    { remove: '/.SIGN.*', wildcard: true },
+    ...others.map((name): FileStep => ({ remove: `/${name}` })),
+  ];
+}
+
+const ALL_DOT_FILES: FileStep = { remove: '/.*', wildcard: true };
+const DOT_FILES = ['.PKGINFO', '.melange.yaml', '.dummy', ...SCRIPTLET_NAMES.map((name) => `.${name}`)];
+
+function packageSource(one: LockedPackage, { authSecrets }: Pick<ComposeOptions, 'authSecrets'>): Output {
   const secret = authSecrets.get(one.repository.location);
   return httpSource({
     url: one.url,
@@ -85,33 +197,21 @@ function packageSource(one: LockedPackage, authSecrets: ReadonlyMap<string, stri
   });
 }
 
-function packageLayer(one: LockedPackage, options: ComposeOptions): Output {
-  const source = packageSource(one, options.authSecrets);
-  const unpack: FileStep = { unpack: source, from: '/package.apk', to: '/' };
-  return fileOp('scratch', [unpack, ...DOT_FILES], `unpack ${one.entry.name}-${one.entry.version}`);
+/** The package named so, else the last with a provide that contains the word (spec environment §9). */
+function busyboxPackage(packages: readonly LockedPackage[]): string | undefined {
+  const providers = packages.filter(({ entry }) => entry.provides.some((text) => text.includes('busybox')));
+  const named = packages.find(({ entry }) => entry.name === 'busybox');
+  return (named ?? providers.at(-1))?.entry.name;
 }
 
-function baseLayer(packages: readonly LockedPackage[], authSecrets: ReadonlyMap<string, string>): Output {
-  const unpack = packages.map(
-    (one): FileStep => ({ unpack: packageSource(one, authSecrets), from: '/package.apk', to: '/' }),
-  );
-  return fileOp('scratch', [...unpack, ...DOT_FILES], `unpack ${packages.length} base packages`);
+/** What runs the finishing script: busybox where its links, `sh` among them, are still to be made. */
+function shell(tree: FileTree): string[] {
+  return !tree.has('bin/sh') && tree.has('bin/busybox') ? ['/bin/busybox', 'sh'] : ['/bin/sh'];
 }
 
-function databaseFiles(options: ComposeOptions): FileStep[] {
-  const file = (path: string, text: string): FileStep => ({ mkfile: path, data: Buffer.from(text) });
-  const repositories = [...new Set(options.packages.map((one) => one.repository.location))].sort();
-  const installed = formatIndex(options.packages.map((one) => one.entry));
-  return [
-    { mkdir: '/etc/apk/keys' },
-    { mkdir: '/usr/lib/apk/db' },
-    { mkdir: '/var/cache/apk' },
-    file('/etc/apk/arch', `${options.arch}\n`),
-    file('/etc/apk/world', `${[...options.world].sort().join('\n')}\n`),
-    file('/etc/apk/repositories', `${repositories.join('\n')}\n`),
-    ...[...options.keys].map(([name, pem]) => file(`/etc/apk/keys/${name}`, pem)),
-    file('/usr/lib/apk/db/installed', installed),
-    file('/usr/lib/apk/db/triggers', ''),
-    { mkfile: '/usr/lib/apk/db/lock', data: Buffer.alloc(0), mode: 0o600 },
-  ];
+const PIECE_BYTES = 64 * 1024;
+
+/** In pieces, of which each waits until the one before has gone. */
+async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }

@@ -25,35 +25,52 @@ interface Layer<Entry extends Solvable> {
 }
 
 /**
- * Makes the name table. Between packages that are equal in every respect the earlier source wins, so the caller gives
- * repositories in their order, which is sorted by text.
+ * Puts name tables together. Between packages that are equal in every respect the earlier source wins, so the caller
+ * gives repositories in their order, which is sorted by text. The table of a source is made once for as long as its
+ * entries are the same array.
  */
 export function buildUniverse<Entry extends Solvable>(
   sources: readonly UniverseSource<Entry>[],
 ): Universe<Entry> {
-  const named = new Map<string, Offer<Entry>[]>();
-  const triggered = new Map<string, Offer<Entry>[]>();
-  for (const { repository, pin, entries } of sources) {
-    for (const entry of entries) {
-      if (entry.name === '') continue;
-      const offer = { entry, repository, pin };
-      list(named, entry.name, offer);
-      for (const provide of entry.provides) {
-        if (provide.startsWith('!')) continue;
-        list(named, stripConstraint(provide), offer);
-      }
-      for (const condition of entry.installIf) list(triggered, condition, offer);
-    }
-  }
-  return { layers: [{ named, triggered }] };
+  return { layers: sources.map(layerOf) };
 }
 
-/** The universe with more packages ahead of its own, which are shared and not copied. */
-export function extendUniverse<Entry extends Solvable>(
-  universe: Universe<Entry>,
-  ahead: readonly UniverseSource<Entry>[],
-): Universe<Entry> {
-  return { layers: [...buildUniverse(ahead).layers, ...universe.layers] };
+interface KnownLayer {
+  readonly source: UniverseSource<Solvable>;
+  readonly layer: Layer<Solvable>;
+}
+
+const known = new WeakMap<readonly Solvable[], KnownLayer>();
+
+function layerOf<Entry extends Solvable>(source: UniverseSource<Entry>): Layer<Entry> {
+  const before = known.get(source.entries);
+  if (before?.source.repository === source.repository && before.source.pin === source.pin) {
+    // Made of these entries, and so of their type.
+    return before.layer as Layer<Entry>;
+  }
+  const layer = nameTable(source);
+  known.set(source.entries, { source, layer });
+  return layer;
+}
+
+function nameTable<Entry extends Solvable>({
+  repository,
+  pin,
+  entries,
+}: UniverseSource<Entry>): Layer<Entry> {
+  const named = new Map<string, Offer<Entry>[]>();
+  const triggered = new Map<string, Offer<Entry>[]>();
+  for (const entry of entries) {
+    if (entry.name === '') continue;
+    const offer = { entry, repository, pin };
+    list(named, entry.name, offer);
+    for (const provide of entry.provides) {
+      if (provide.startsWith('!')) continue;
+      list(named, stripConstraint(provide), offer);
+    }
+    for (const condition of entry.installIf) list(triggered, condition, offer);
+  }
+  return { named, triggered };
 }
 
 /** The packages that have or provide `name`, in any version, in table order. */
@@ -61,7 +78,7 @@ export function offersNamed<Entry extends Solvable>(
   universe: Universe<Entry>,
   name: string,
 ): readonly Offer<Entry>[] {
-  return lookUp(universe.layers.map((layer) => layer.named.get(name)));
+  return lookUp(universe, (layer) => layer.named.get(name));
 }
 
 /** The packages with the text `condition` among their `install_if`. */
@@ -69,11 +86,20 @@ export function offersTriggered<Entry extends Solvable>(
   universe: Universe<Entry>,
   condition: string,
 ): readonly Offer<Entry>[] {
-  return lookUp(universe.layers.map((layer) => layer.triggered.get(condition)));
+  return lookUp(universe, (layer) => layer.triggered.get(condition));
 }
 
-function lookUp<Item>(found: readonly (readonly Item[] | undefined)[]): readonly Item[] {
-  return found.length === 1 ? (found[0] ?? []) : found.flatMap((items) => items ?? []);
+function lookUp<Entry extends Solvable>(
+  universe: Universe<Entry>,
+  find: (layer: Layer<Entry>) => readonly Offer<Entry>[] | undefined,
+): readonly Offer<Entry>[] {
+  let found: readonly Offer<Entry>[] = [];
+  for (const layer of universe.layers) {
+    const here = find(layer);
+    // Hardly any name is in two of them: nothing is copied for the others.
+    if (here !== undefined) found = found.length === 0 ? here : [...found, ...here];
+  }
+  return found;
 }
 
 function list<Item>(table: Map<string, Item[]>, key: string, item: Item): void {

@@ -16,6 +16,7 @@ import type { BuildId } from '../../shared/identity.ts';
 import { BUILD_FILE_BYTES, SOURCE_BYTES, SOURCE_FILES } from '../../shared/limits.ts';
 import { inputsObject, pipelinesPrefix, sourcePrefix } from '../../shared/object-names.ts';
 import { createObject, type ListedObject, listObjects, readObject } from '../../shared/storage/objects.ts';
+import { lockDocument } from '../environment/lock-document.ts';
 import { withoutIgnored } from './ignored-files.ts';
 
 /** The document a job is compiled from; kept as JSON. */
@@ -25,6 +26,8 @@ export const inputDocument = z.object({
   text: z.string(),
   /** Texts of local pipelines by the name that `uses` gives them. */
   pipelines: z.record(z.string(), z.object({ file: z.string(), text: z.string() })),
+  /** By architecture, the locks that the environment shall be made from. */
+  locks: z.record(z.string(), lockDocument).optional(),
 });
 
 export type InputDocument = z.infer<typeof inputDocument>;
@@ -104,6 +107,8 @@ export interface InlineBuildFile {
   /** By path as the request names it, with or without `pipelines/` and `.yaml`. */
   readonly pipelines: Readonly<Record<string, string>>;
   readonly sourceFiles: Readonly<Record<string, string>>;
+  /** By architecture. */
+  readonly locks?: InputDocument['locks'] | undefined;
 }
 
 /** The same for a request that brings everything with it. */
@@ -123,7 +128,12 @@ export function gatherInline(inline: InlineBuildFile): GatheredInputs {
   return {
     buildFile,
     diagnostics,
-    document: { file: inline.file, text: inline.text, pipelines: Object.fromEntries(used) },
+    document: {
+      file: inline.file,
+      text: inline.text,
+      pipelines: Object.fromEntries(used),
+      ...(inline.locks === undefined ? {} : { locks: inline.locks }),
+    },
     lookup: (name) => all.get(name),
     source: withoutIgnored(
       Object.entries(inline.sourceFiles)

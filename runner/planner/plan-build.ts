@@ -29,12 +29,15 @@ import type { BackendPool } from '../backends/backend-pool.ts';
 import type { EventPublisher } from '../events/event-publisher.ts';
 import { inParallel } from '../jobs/in-parallel.ts';
 import { blockJob, queueJob } from '../jobs/queue-job.ts';
+import { needsEnvironment } from '../worker/build-environment.ts';
 import { orderPlans } from './dependencies.ts';
 import { type GatheredInputs, gatherInline, gatherUpload, storeInputs } from './inputs.ts';
+import { type AllowedRepositories, refusedRepositories } from './refused-repositories.ts';
 import { replanJobs } from './replan.ts';
+import { readLocks, requireLocksFit, requirePackages } from './request-locks.ts';
 import { storedRequest } from './stored-request.ts';
 
-export interface PlannerContext {
+export interface PlannerContext extends AllowedRepositories {
   readonly firestore: Firestore;
   readonly storage: Storage;
   readonly buildsBucket: string;
@@ -90,13 +93,24 @@ async function gather(
     const request = await storedRequest(context.storage.bucket(context.buildsBucket), source.object);
     const configs = request.configs ?? [];
     const inline = request.config_yaml === undefined ? [] : [request.config_yaml];
-    const files = configs.length > 0 ? configs : inline;
-    return files.map((text, index) =>
+    const files = (configs.length > 0 ? configs : inline).map((text) => ({
+      text,
+      name: packageNameOf(text),
+    }));
+    const locks = readLocks(request.locks);
+    // A file without a name is told by the parser, with what is wrong with it.
+    if (files.every(({ name }) => name !== ''))
+      requirePackages(
+        locks,
+        files.map(({ name }) => name),
+      );
+    return files.map(({ text, name }, index) =>
       gatherInline({
         file: files.length === 1 ? 'request.yaml' : `request-${index + 1}.yaml`,
         text,
         pipelines: request.pipelines,
-        sourceFiles: request.source_files[packageNameOf(text)] ?? {},
+        sourceFiles: request.source_files[name] ?? {},
+        locks: locks.get(name),
       }),
     );
   }
@@ -129,8 +143,10 @@ async function planGathered(
   const compiled = await compileAll(gathered, {
     wanted: [...new Set(stored.data.options.arch)],
     available: context.architectures(),
+    allowed: context,
   });
   if (compiled.problems.length > 0) return reject(context, stored, compiled.problems);
+  requireLocksFit(gathered, compiled.plans);
   // Of every architecture before anything is recorded: a cycle in one of them rejects the whole build.
   const ordered = [...compiled.plans].map(([arch, plans]) => {
     const order = orderPlans([...plans.keys()], stored.data.options.mode);
@@ -217,18 +233,24 @@ interface Compiled {
 /** Compiles every build file for each architecture it is wanted for. */
 async function compileAll(
   gathered: readonly GatheredInputs[],
-  archs: { readonly wanted: readonly Architecture[]; readonly available: readonly Architecture[] },
+  options: {
+    readonly wanted: readonly Architecture[];
+    readonly available: readonly Architecture[];
+    readonly allowed: AllowedRepositories;
+  },
 ): Promise<Compiled> {
+  const { wanted, available, allowed } = options;
   const plans = new Map<Architecture, Map<BuildPlan, GatheredInputs>>();
   const problems: Diagnostic[] = [];
   const shell: (readonly ShellFragment[])[] = [];
   for (const one of gathered) {
     const { buildFile } = one;
     if (buildFile === undefined) continue;
-    const candidates = archs.wanted.length > 0 ? archs.wanted : archs.available;
+    const candidates = wanted.length > 0 ? wanted : available;
     // Most fragments are the same for all architectures, and so is what is wrong with them.
     const ofFile: ShellFragment[] = [];
     shell.push(ofFile);
+    let runsSteps = false;
     for (const arch of candidates.filter((name) =>
       targetsArchitecture(buildFile.targetArchitectures, name),
     )) {
@@ -238,7 +260,9 @@ async function compileAll(
       if (plan === undefined) continue;
       const ofArch = plans.get(arch) ?? new Map<BuildPlan, GatheredInputs>();
       plans.set(arch, ofArch.set(plan, one));
+      runsSteps ||= needsEnvironment(plan);
     }
+    if (runsSteps) problems.push(...refusedRepositories(buildFile, allowed));
   }
   problems.push(...(await checkShell(shell)).flat().filter((diagnostic) => diagnostic.severity === 'error'));
   if (plans.size === 0 && problems.length === 0) {
@@ -246,7 +270,7 @@ async function compileAll(
       code: 'request-invalid',
       kind: 'user',
       message: 'no package of this build is meant for an architecture that it could be built for',
-      hint: `backends exist for ${archs.available.join(', ') || 'no architecture'}; look at package.target-architecture and at the option arch`,
+      hint: `backends exist for ${available.join(', ') || 'no architecture'}; look at package.target-architecture and at the option arch`,
     });
   }
   return { plans, problems };

@@ -17,7 +17,7 @@ export interface RequestContext extends PlannerContext {
  * Records a request under its own identity, so that the same message twice is one build, and plans it.
  *
  * @throws PipelineError `source-refused` or `source-missing` (`user`) for a source that is not to be read,
- *   `request-invalid` (`user`) where another request had the same id.
+ *   `request-invalid` (`user`) where another request had the same id, or locks come with a source.
  */
 export async function acceptRequest(
   context: RequestContext,
@@ -25,6 +25,14 @@ export async function acceptRequest(
   request: RequestMessage,
 ): Promise<BuildId> {
   const build = buildIdOfRequest(requestId);
+  if (request.source !== undefined && request.locks !== undefined) {
+    throw new PipelineError({
+      code: 'request-invalid',
+      kind: 'user',
+      message: 'the request has locks and a source, and a build of an upload cannot keep them',
+      hint: 'send the build file itself in config_yaml or configs',
+    });
+  }
   const arch = request.arch === undefined ? [] : [request.arch].flat();
   const { backend_selector, with_test, debug, mode } = request;
   const options = { arch, backend_selector, with_test, debug, mode };

@@ -4,51 +4,49 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bucket, Storage } from '@google-cloud/storage';
-import { publicKeyPem, type SigningKey } from '../../shared/apk/keys.ts';
 import { compileBuildFile } from '../../shared/build-file/compile.ts';
 import { diagnosticsError } from '../../shared/build-file/diagnostic.ts';
 import { parseBuildFile } from '../../shared/build-file/parse.ts';
 import type { BuildPlan } from '../../shared/build-file/plan.ts';
 import { melangeYaml } from '../../shared/build-file/recorded-form.ts';
-import { PipelineError } from '../../shared/errors.ts';
-import type { Artifact, JobInputs, JobRecord } from '../../shared/firestore/job-record.ts';
+import { asPipelineError, PipelineError } from '../../shared/errors.ts';
+import type { Artifact, JobInputs, JobRecord, StoredObject } from '../../shared/firestore/job-record.ts';
 import { JOB_TIMEOUT_MS, OUTPUT_BYTES } from '../../shared/limits.ts';
 import { type AttemptNames, attemptFolder } from '../../shared/object-names.ts';
 import { readObject } from '../../shared/storage/objects.ts';
 import type { BuildkitConnection } from '../buildkit/connection.ts';
-import type { Network, Output } from '../buildkit/llb.ts';
+import type { Network } from '../buildkit/llb.ts';
+import { supportsMerge } from '../buildkit/merge-support.ts';
 import { packageGraph, stepName } from '../buildkit/package-graph.ts';
 import type { SessionServices } from '../buildkit/session.ts';
 import { solve } from '../buildkit/solve.ts';
-import { composeEnvironment } from '../environment/compose.ts';
-import { type LockedPackage, lockEnvironment, type PackageLedger } from '../environment/lock.ts';
-import { type NamedRepositoryPolicy, namedRepositories } from '../environment/named-repositories.ts';
-import type { IndexCache, Repository, RepositoryIndex } from '../environment/repository.ts';
+import type { LockedPackage } from '../environment/lock.ts';
+import { type LockDocument, publishedLocation } from '../environment/lock-document.ts';
+import type { RepositoryIndex } from '../environment/repository.ts';
 import type { MadePackage } from '../packaging/package-output.ts';
 import type { PackagingPool } from '../packaging/packaging-pool.ts';
 import { spoolTar } from '../packaging/spool.ts';
 import { type InputDocument, inputDocument } from '../planner/inputs.ts';
 import { uploadArtifacts } from '../publish/artifacts.ts';
-import { basePackages, packagesToMake } from './described-packages.ts';
+import {
+  type BuildEnvironment,
+  type EnvironmentContext,
+  makeBuildEnvironment,
+  needsEnvironment,
+} from './build-environment.ts';
+import { packagesToMake } from './described-packages.ts';
+import { keepLock } from './kept-lock.ts';
 import type { LogWriter } from './log-writer.ts';
 import { createStepLog, type StepTiming } from './step-log.ts';
 
 /** What every attempt of a runner works with. */
-export interface EngineContext {
+export interface EngineContext extends EnvironmentContext {
   readonly storage: Storage;
   readonly buildsBucket: string;
-  readonly repositories: readonly Repository[];
-  /** Which repositories a build file may name beside those. */
-  readonly namedRepositories: NamedRepositoryPolicy;
-  readonly indexes: IndexCache;
-  readonly ledger: PackageLedger;
   readonly packaging: PackagingPool;
-  /** The key packages are signed with, and its PEM for the packaging threads. */
-  readonly key: SigningKey;
+  /** PEM of the key that packages are signed with, for the packaging threads. */
   readonly keyPem: string;
   readonly network: Network;
-  /** Package names whose closure most environments share, for example `build-base`. */
-  readonly baseWorld: readonly string[];
   /** Folder for spools; the system's temporary one where undefined. */
   readonly spoolFolder: string | undefined;
   readonly sourceDateEpoch: number;
@@ -66,6 +64,8 @@ export interface AttemptOptions {
   readonly debug: boolean;
   /** Told which step runs, whenever that changes. */
   readonly onStep: (step: string | undefined) => void;
+  /** Told where the lock of the environment is kept, before anything runs in it; again when it changes. */
+  readonly onLock?: ((lock: StoredObject) => Promise<void>) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -94,17 +94,19 @@ export async function runAttempt(context: EngineContext, options: AttemptOptions
     }
   };
   const builds = context.storage.bucket(context.buildsBucket);
-  const plan = await phase('compile', () => compileJob(builds, record));
+  const { plan, lock } = await phase('compile', () => compileJob(builds, record));
   const limitMs = plan.timeoutMs ?? JOB_TIMEOUT_MS;
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(limitMs)]);
   const folder = await mkdtemp(join(context.spoolFolder ?? tmpdir(), 'carryall-'));
   try {
     log.write(`building ${plan.name}-${plan.fullVersion} for ${plan.arch}\n`);
-    const environment = await phase('environment', () => makeEnvironment(context, options, { plan, signal }));
-    log.write(`environment of ${environment.locked.length} packages\n`);
+    const environment = await phase('environment', () =>
+      makeEnvironment(context, options, { plan, lock, signal }),
+    );
+    const locked = environment?.locked ?? [];
     const spoolPath = join(folder, 'output.tar');
     const timings = await phase('solve', () =>
-      solvePlan(context, options, { plan, root: environment.root, spoolPath, signal }),
+      solvePlan(context, options, { plan, environment, spoolPath, signal }),
     );
     const made = await phase('package', () =>
       context.packaging.run(
@@ -112,7 +114,7 @@ export async function runAttempt(context: EngineContext, options: AttemptOptions
           spoolPath,
           folder,
           packages: packagesToMake(plan, context.namespace),
-          melangeYaml: melangeYaml(plan, lockedForm(environment.locked)),
+          melangeYaml: melangeYaml(plan, lockedForm(locked)),
           sourceDateEpoch: context.sourceDateEpoch,
           key: { name: context.key.name, pem: context.keyPem },
         },
@@ -140,7 +142,13 @@ export async function runAttempt(context: EngineContext, options: AttemptOptions
   }
 }
 
-async function compileJob(builds: Bucket, record: JobRecord): Promise<BuildPlan> {
+interface CompiledJob {
+  readonly plan: BuildPlan;
+  /** The lock that the build was requested with. */
+  readonly lock: LockDocument | undefined;
+}
+
+async function compileJob(builds: Bucket, record: JobRecord): Promise<CompiledJob> {
   const document = await readDocumentObject(builds, record.inputs);
   const { buildFile, diagnostics } = parseBuildFile(document);
   const compiled =
@@ -150,7 +158,7 @@ async function compileJob(builds: Bucket, record: JobRecord): Promise<BuildPlan>
           arch: record.arch,
           lookup: (name) => document.pipelines[name],
         });
-  if (compiled?.plan !== undefined) return compiled.plan;
+  if (compiled?.plan !== undefined) return { plan: compiled.plan, lock: document.locks?.[record.arch] };
   throw (
     diagnosticsError([...diagnostics, ...(compiled?.diagnostics ?? [])]) ??
     new PipelineError({
@@ -174,76 +182,73 @@ async function readDocumentObject(builds: Bucket, inputs: JobInputs): Promise<In
   return inputDocument.parse(JSON.parse(content.toString()));
 }
 
-interface MadeEnvironment {
-  /** Undefined where there are no steps to run in it. */
-  readonly root: Output | undefined;
-  readonly locked: readonly LockedPackage[];
-}
-
+/** Undefined where there are no steps to run in it. */
 async function makeEnvironment(
   context: EngineContext,
   options: AttemptOptions,
-  what: { readonly plan: BuildPlan; readonly signal: AbortSignal },
-): Promise<MadeEnvironment> {
-  const { plan, signal } = what;
-  if (plan.packages.every((one) => one.steps.length === 0)) return { root: undefined, locked: [] };
-  const { arch } = plan;
-  const { indexes, ledger } = context;
-  const { packages: world, keyring } = plan.environment;
-  if (keyring.length > 0)
-    options.log.write("the build file's keyring is ignored: the operator gives the keys\n");
-  const named = namedRepositories(plan.environment.repositories, {
-    configured: context.repositories,
-    policy: context.namedRepositories,
-  });
-  const repositories = [...context.repositories, ...named];
-  const locked = await lockEnvironment({
-    world,
-    arch,
-    repositories,
-    ahead: options.ahead,
-    indexes,
-    ledger,
+  what: CompiledJob & { readonly signal: AbortSignal },
+): Promise<BuildEnvironment | undefined> {
+  const { plan, lock, signal } = what;
+  const { connection, ahead, log } = options;
+  if (!needsEnvironment(plan)) return undefined;
+  if (plan.environment.keyring.length > 0)
+    log.write("the build file's keyring is ignored: the operator gives the keys\n");
+  if (lock !== undefined) log.write('the environment is that of the lock in the request\n');
+  const builds = context.storage.bucket(context.buildsBucket);
+  let locks = 0;
+  return makeBuildEnvironment(context, {
+    plan,
+    ahead,
+    layout: async () => ((await supportsMerge(connection, signal)) ? 'merge' : 'one-layer'),
+    lock,
+    async onLocked(locked) {
+      locks += 1;
+      log.write(`environment of ${locked.length} packages\n`);
+      const kept = await keepLock(builds, { names: options.names, plan, locked, number: locks });
+      await options.onLock?.(kept);
+    },
     signal,
   });
-  const base = await basePackages(context, { arch, locked, signal });
-  const keys = new Map([[`${context.key.name}.pub`, publicKeyPem(context.key)]]);
-  const root = composeEnvironment({
-    packages: locked,
-    world,
-    base,
-    arch,
-    accounts: plan.environment.accounts,
-    keys,
-    authSecrets: authSecrets(repositories),
-  });
-  return { root, locked };
 }
 
-/** Ids of the session secrets with the credentials of each repository that needs some. */
-function authSecrets(repositories: readonly Repository[]): ReadonlyMap<string, string> {
-  return new Map(
-    repositories
-      .filter((one) => one.authorization !== undefined)
-      .map((one) => [one.location, `authorization:${one.location}`] as const),
-  );
+interface SolveInputs {
+  readonly plan: BuildPlan;
+  readonly environment: BuildEnvironment | undefined;
+  readonly spoolPath: string;
+  readonly signal: AbortSignal;
 }
 
+/** Runs the steps; once more for each time that a package's file turns out to have been signed anew. */
 async function solvePlan(
   context: EngineContext,
   options: AttemptOptions,
-  what: {
-    readonly plan: BuildPlan;
-    readonly root: Output | undefined;
-    readonly spoolPath: string;
-    readonly signal: AbortSignal;
-  },
+  what: SolveInputs,
 ): Promise<readonly StepTiming[]> {
-  const { plan, signal } = what;
+  let { environment } = what;
+  for (;;) {
+    const failed = new Set<string>();
+    const onFailed = (digest: string): void => void failed.add(digest);
+    try {
+      return await solveOnce(context, options, { ...what, environment, onFailed });
+    } catch (error) {
+      if (asPipelineError(error).code !== 'buildkit-failed') throw error;
+      environment = await environment?.renewed(failed);
+      if (environment === undefined) throw error;
+      options.log.write('a package of the environment was signed anew; its new file is used\n');
+    }
+  }
+}
+
+async function solveOnce(
+  context: EngineContext,
+  options: AttemptOptions,
+  what: SolveInputs & { readonly onFailed: (digest: string) => void },
+): Promise<readonly StepTiming[]> {
+  const { plan, environment, signal } = what;
   const { source } = options.record.inputs;
   const graph = packageGraph({
     plan,
-    environment: what.root,
+    environment: environment?.composed.root,
     source: source === null ? undefined : { id: 'source', sha256: source.sha256 },
     sourceDateEpoch: context.sourceDateEpoch,
     network: context.network,
@@ -252,19 +257,15 @@ async function solvePlan(
   const steps = createStepLog(graph.execs, (text) => options.log.write(text));
   let shown: string | undefined;
   const builds = context.storage.bucket(context.buildsBucket);
-  const { repositories } = context;
   const services: SessionServices = {
     receiveTar: async (chunks) => {
       await spoolTar(chunks, { path: what.spoolPath, maxBytes: OUTPUT_BYTES, signal });
     },
-    uploads: new Map(
-      source === null ? [] : [['source', () => builds.file(source.object).createReadStream()]],
-    ),
-    secret: async (id) => {
-      const repository = repositories.find((one) => id === `authorization:${one.location}`);
-      const value = await repository?.authorization?.();
-      return value === undefined ? undefined : Buffer.from(value);
-    },
+    uploads: new Map<string, () => AsyncIterable<Uint8Array>>([
+      ...(environment?.composed.uploads ?? []),
+      ...(source === null ? [] : [['source', () => builds.file(source.object).createReadStream()] as const]),
+    ]),
+    secret: async (id) => environment?.secret(id),
   };
   try {
     await solve({
@@ -274,6 +275,7 @@ async function solvePlan(
       entitlements: graph.entitlements,
       onProgress: (event) => {
         steps.read(event);
+        if (event.type === 'completed' && event.error !== '') what.onFailed(event.digest);
         if (steps.current() === shown) return;
         shown = steps.current();
         options.onStep(shown);
@@ -312,7 +314,7 @@ function stepFailure(
 function lockedForm(locked: readonly LockedPackage[]): { packages: string[]; repositories: string[] } {
   return {
     packages: locked.map(({ entry }) => `${entry.name}=${entry.version}`).sort(),
-    repositories: [...new Set(locked.map((one) => one.repository.location))].sort(),
+    repositories: [...new Set(locked.map((one) => publishedLocation(one.repository.location)))].sort(),
   };
 }
 

@@ -153,7 +153,7 @@ async function attempt(
     // For the console only: whether the attempt still holds the job is found out by its renewals.
     held.write(() => ({ step })).catch(() => undefined);
   };
-  const begun = held.write(() => ({ log: log.object, backend: slot.address }));
+  const begun = held.write(() => ({ log: log.object, lock: null, backend: slot.address }));
   try {
     const [build, ahead] = await Promise.all([
       readDocument(BUILD, buildRef(context.firestore, key.build)),
@@ -168,6 +168,7 @@ async function attempt(
       log,
       debug: build?.data.options.debug ?? false,
       onStep: showStep,
+      onLock: async (lock) => void (await held.write(() => ({ lock }))),
       signal,
     });
     await checkVersions(context.engine, record.arch, result.artifacts);

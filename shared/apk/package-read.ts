@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { PipelineError } from '../errors.ts';
 import { type GzipMember, splitGzipMembers } from './gzip-split.ts';
 import { findKey, type KeyRing, parseSignatureName, type Signature, verifySignature } from './keys.ts';
+import { collectEntries, type PackageContents } from './package-contents.ts';
 import { type PackageInfo, parsePackageInfo } from './package-info.ts';
 import { checksumOf, SCRIPTLET_NAMES, type ScriptletName } from './package-write.ts';
-import { readTar, type TarEntry, type TarEntryType } from './tar-read.ts';
+import { readTar, type TarEntry } from './tar-read.ts';
 
 /** Scriptlets and `.melange.yaml` together; the largest seen are a few hundred KiB. */
 const MAX_CONTROL_BYTES = 64 * 1024 * 1024;
@@ -96,8 +97,6 @@ export interface VerifyPackageOptions {
   readonly keys?: KeyRing;
   /** The index's `C:`. */
   readonly expectedControlChecksum?: string;
-  /** Called with each file as it comes, for example to note paths below links of the base system. */
-  readonly onEntry?: (entry: { readonly name: string; readonly type: TarEntryType }) => void;
 }
 
 export interface VerifiedPackage {
@@ -110,6 +109,7 @@ export interface VerifiedPackage {
   readonly dataHash: string;
   /** Name of the known key that signed the package. */
   readonly signedBy: string | undefined;
+  readonly contents: PackageContents;
 }
 
 /**
@@ -137,8 +137,23 @@ export async function verifyPackage(options: VerifyPackageOptions): Promise<Veri
       if (verifySignature(key, signature, [control])) return;
       throw mismatch(info, `the signature by ${signature.keyName} does not match its control member`);
     });
-    for await (const { name, type } of reading.entries) options.onEntry?.({ name, type });
-    return { info, sha256: whole.digest('hex'), size, controlChecksum, dataHash: info.dataHash, signedBy };
+    const collector = collectEntries();
+    for await (const entry of reading.entries) await collector.add(entry);
+    return {
+      info,
+      sha256: whole.digest('hex'),
+      size,
+      controlChecksum,
+      dataHash: info.dataHash,
+      signedBy,
+      contents: {
+        info,
+        scriptlets: Object.fromEntries(
+          [...reading.scriptlets].map(([name, script]) => [name, script.toString('base64')]),
+        ),
+        entries: collector.entries,
+      },
+    };
   } finally {
     await reading.close();
   }

@@ -11,14 +11,17 @@ const BLOCK_BYTES = 512;
 const MAX_EXTENSION_BYTES = 1024 * 1024;
 const CONTENT_PIECE_BYTES = 256 * 1024;
 
-export type TarEntryType =
-  | 'file'
-  | 'hardlink'
-  | 'symlink'
-  | 'character-device'
-  | 'block-device'
-  | 'directory'
-  | 'fifo';
+export const TAR_ENTRY_TYPES = [
+  'file',
+  'hardlink',
+  'symlink',
+  'character-device',
+  'block-device',
+  'directory',
+  'fifo',
+] as const;
+
+export type TarEntryType = (typeof TAR_ENTRY_TYPES)[number];
 
 const TYPES: Readonly<Record<string, TarEntryType>> = {
   '\0': 'file',

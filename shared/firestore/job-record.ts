@@ -10,6 +10,8 @@ import { type Announcement, errorRecord, firstEvent, nextEvent, outboxFields, ti
 
 const storedObject = z.object({ object: z.string(), sha256: z.string(), bytes: z.number() });
 
+export type StoredObject = z.infer<typeof storedObject>;
+
 /** What a job is built from, pinned when it was planned. */
 const jobInputs = z.object({
   /** JSON: build file, local pipelines. */
@@ -67,6 +69,8 @@ const jobRecord = z.object({
   /** Step that runs now, for the console. */
   step: z.string().nullable(),
   log: z.string().nullable(),
+  /** The exact packages of the environment of the last attempt that came that far, as a lock document. */
+  lock: storedObject.nullable().default(null),
   artifacts: z.array(artifact),
   /** Whether the repository holds the artifacts. */
   repository: z.enum(['none', 'pending', 'published', 'conflict']),
@@ -145,6 +149,7 @@ export function newJob(job: NewJob): Patch {
     backend: null,
     step: null,
     log: null,
+    lock: null,
     artifacts: [],
     repository: 'none',
     error: null,

@@ -7,8 +7,9 @@ import { BOOTSTRAP_NAMES, prepareBootstrapRepository } from '../../deploy/local/
 import { startRegistry } from '../../deploy/local/engine/registry.ts';
 import { exec, fileOp, httpSource, type Output } from '../../runner/buildkit/llb.ts';
 import { solve } from '../../runner/buildkit/solve.ts';
-import { composeEnvironment } from '../../runner/environment/compose.ts';
-import { inMemoryLedger, type LockedPackage, lockEnvironment } from '../../runner/environment/lock.ts';
+import { type ComposedEnvironment, composeEnvironment } from '../../runner/environment/compose.ts';
+import { createKnownPackages } from '../../runner/environment/known-packages.ts';
+import { type LockedPackage, lockEnvironment } from '../../runner/environment/lock.ts';
 import { createIndexCache, type Repository } from '../../runner/environment/repository.ts';
 import { publicKeyName } from '../../shared/apk/keys.ts';
 import { skipReason, startRealBuildkit } from '../integration/buildkit/real-buildkit.ts';
@@ -52,7 +53,7 @@ export async function environment(): Promise<readonly Figure[]> {
     keys: new Map([[publicKeyName(key), key.publicKey]]),
   };
   const indexes = createIndexCache();
-  const ledger = inMemoryLedger();
+  const known = createKnownPackages();
   const { signal } = new AbortController();
   const lock = (world: readonly string[]): Promise<LockedPackage[]> =>
     lockEnvironment({
@@ -61,13 +62,13 @@ export async function environment(): Promise<readonly Figure[]> {
       repositories: [repository],
       ahead: [],
       indexes,
-      ledger,
+      packages: known,
       signal,
     });
   const base = new Set((await lock(BASE)).map((one) => one.entry.name));
   await using buildkit = await startRealBuildkit();
 
-  const run = async (root: Output): Promise<void> => {
+  const run = async ({ root, uploads }: Environment): Promise<void> => {
     const made = exec({
       root,
       args: ['/bin/sh', '-c', 'true'],
@@ -79,7 +80,7 @@ export async function environment(): Promise<readonly Figure[]> {
     await solve({
       connection: buildkit.connection,
       output: made,
-      services: {},
+      services: { uploads },
       entitlements: [],
       onProgress: () => undefined,
       signal,
@@ -87,7 +88,7 @@ export async function environment(): Promise<readonly Figure[]> {
   };
   const measure = async (
     world: readonly string[],
-    make: (packages: LockedPackage[]) => Output | Promise<Output>,
+    make: (packages: LockedPackage[]) => Environment | Promise<Environment>,
   ): Promise<Measured> => {
     const startedMs = performance.now();
     const packages = await lock(world);
@@ -99,13 +100,17 @@ export async function environment(): Promise<readonly Figure[]> {
   };
   const merged =
     (world: readonly string[]) =>
-    (packages: LockedPackage[]): Output =>
+    (packages: LockedPackage[]): Environment =>
       composeEnvironment({
         packages,
         world,
         base,
         arch: debian.arch,
+        layout: 'merge',
+        repositories: [],
+        configuration: {},
         accounts: { users: [], groups: [] },
+        paths: [],
         keys: new Map(),
         authSecrets: new Map(),
       });
@@ -120,7 +125,10 @@ export async function environment(): Promise<readonly Figure[]> {
   }
   const unseen = median(combinations);
   const again = await measure(without('git'), merged(without('git')));
-  const stacked = await measure(without('patch'), unpackOntoEachOther);
+  const stacked = await measure(without('patch'), (packages) => ({
+    root: unpackOntoEachOther(packages),
+    uploads: new Map(),
+  }));
   const registry = await startRegistry({
     folder: join(carryall, 'bench', 'registry'),
     debianFolder: join(carryall, 'debian'),
@@ -134,7 +142,7 @@ export async function environment(): Promise<readonly Figure[]> {
     const folder = join(carryall, 'bench', 'image');
     const { root, bytes } = await pushImage({ packages, registry: registry.address, folder });
     imageMb = bytes / 1e6;
-    return root;
+    return { root, uploads: new Map() };
   });
   return [
     { what: `${fresh.packages} packages, all new`, value: fresh.seconds, unit: 's' },
@@ -171,6 +179,8 @@ export async function environment(): Promise<readonly Figure[]> {
     },
   ];
 }
+
+type Environment = Pick<ComposedEnvironment, 'root' | 'uploads'>;
 
 interface Measured {
   readonly seconds: number;

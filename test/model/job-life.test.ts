@@ -277,6 +277,8 @@ class Replan implements Command {
       firestore,
       storage,
       buildsBucket: BUILDS_BUCKET,
+      repositories: [],
+      namedRepositories: { reach: { hosts: [] }, keys: new Map() },
       architectures: () => [ARCH] as const,
       serves: () => true,
     };

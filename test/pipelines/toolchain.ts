@@ -14,7 +14,8 @@ import { prepareBootstrapRepository } from '../../deploy/local/bootstrap/reposit
 import { packageGraph } from '../../runner/buildkit/package-graph.ts';
 import { solve } from '../../runner/buildkit/solve.ts';
 import { composeEnvironment } from '../../runner/environment/compose.ts';
-import { inMemoryLedger, lockEnvironment } from '../../runner/environment/lock.ts';
+import { createKnownPackages, type KnownPackages } from '../../runner/environment/known-packages.ts';
+import { lockEnvironment } from '../../runner/environment/lock.ts';
 import { createIndexCache, type Repository } from '../../runner/environment/repository.ts';
 import { createStepLog } from '../../runner/worker/step-log.ts';
 import { publicKeyName, publicKeyPem, type SigningKey } from '../../shared/apk/keys.ts';
@@ -105,7 +106,7 @@ export async function startToolchain(options: ToolchainOptions): Promise<Toolcha
     repositories,
     key,
     indexes: createIndexCache(),
-    ledger: inMemoryLedger(),
+    packages: createKnownPackages(),
   };
   const run = (text: string, more: BuildOptions = {}): Promise<BuildResult> =>
     buildOne(context, { text, arch: made.arch, source: more.source ?? {} });
@@ -131,7 +132,7 @@ interface Context {
   readonly repositories: readonly Repository[];
   readonly key: SigningKey;
   readonly indexes: ReturnType<typeof createIndexCache>;
-  readonly ledger: ReturnType<typeof inMemoryLedger>;
+  readonly packages: KnownPackages;
 }
 
 async function buildOne(
@@ -144,7 +145,7 @@ async function buildOne(
 ): Promise<BuildResult> {
   const plan = planOf(what.text, what.arch);
   const world = plan.environment.packages;
-  const { indexes, ledger, repositories, key } = context;
+  const { indexes, repositories, key } = context;
   const signal = AbortSignal.timeout(15 * 60_000);
   const packages = await lockEnvironment({
     world,
@@ -152,22 +153,26 @@ async function buildOne(
     repositories,
     ahead: [],
     indexes,
-    ledger,
+    packages: context.packages,
     signal,
   });
   const environment = composeEnvironment({
     packages,
     world,
     base: new Set(),
+    layout: 'merge',
     arch: plan.arch,
+    repositories: [],
+    configuration: {},
     accounts: plan.environment.accounts,
+    paths: plan.environment.paths,
     keys: new Map([[publicKeyName(key), publicKeyPem(key)]]),
     authSecrets: new Map(),
   });
   const tar = tarOf(what.source);
   const graph = packageGraph({
     plan,
-    environment,
+    environment: environment.root,
     // BuildKit does not take a tar without entries for an archive.
     source:
       Object.keys(what.source).length === 0
@@ -187,7 +192,7 @@ async function buildOne(
       connection: context.buildkit.connection,
       output: graph.output,
       services: {
-        uploads: new Map([['source', () => chunksOf(tar)]]),
+        uploads: new Map([...environment.uploads, ['source', () => chunksOf(tar)]]),
         receiveTar: async (chunks) => {
           for await (const entry of readTar(chunks)) {
             const content = Buffer.concat(await Array.fromAsync(entry.content));

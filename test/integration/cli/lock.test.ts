@@ -114,10 +114,17 @@ describe('carryall lock', () => {
   });
 
   test('a repository of the build file must be https, whatever the command line allows', async () => {
-    const stdin = BUILD_FILE.replace('contents: {', `contents: {repositories: ["${repository}"], `);
+    const stdin = BUILD_FILE.replace('contents: {', `contents: {repositories: ["${folder}"], `);
     const { code, stderr } = await lock([], { stdin });
     assert.equal(code, 2);
-    assert.match(stderr, /a build file may only name https:\/\/ repositories/);
+    assert.match(stderr, /, which is refused: it is no URL\n +hint: give it with --repository-append/);
+  });
+
+  test('a repository of the build file that the command line gives too counts once', async () => {
+    const stdin = BUILD_FILE.replace('contents: {', `contents: {repositories: ["${repository}/"], `);
+    const { code, stdout } = await lock([], { stdin });
+    assert.equal(code, 0);
+    assert.equal(stdout, (await lock([])).stdout);
   });
 
   test('an index that no given key has signed, and a key that cannot be read, are told', async () => {

@@ -3,15 +3,17 @@ import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { Timestamp } from '@google-cloud/firestore';
 import { connectBuildkit } from '../../../runner/buildkit/connection.ts';
-import { inMemoryLedger } from '../../../runner/environment/lock.ts';
+import { createKnownPackages } from '../../../runner/environment/known-packages.ts';
+import { type LockDocument, parseLockDocument } from '../../../runner/environment/lock-document.ts';
 import { createIndexCache } from '../../../runner/environment/repository.ts';
 import { createPackagingPool } from '../../../runner/packaging/packaging-pool.ts';
+import type { InputDocument } from '../../../runner/planner/inputs.ts';
 import { type EngineContext, runAttempt } from '../../../runner/worker/attempt.ts';
 import { openLog } from '../../../runner/worker/log-writer.ts';
 import { writeIndexArchive } from '../../../shared/apk/package-index.ts';
 import { PipelineError } from '../../../shared/errors.ts';
 import { NOW } from '../../../shared/firestore/documents.ts';
-import { JOB, type JobRecord, newJob } from '../../../shared/firestore/job-record.ts';
+import { JOB, type JobRecord, newJob, type StoredObject } from '../../../shared/firestore/job-record.ts';
 import { buildIdOfRequest } from '../../../shared/identity.ts';
 import { createObject, readObject } from '../../../shared/storage/objects.ts';
 import { clientOf, startEndpoint } from '../gcs/local-endpoint.ts';
@@ -55,11 +57,19 @@ describe('an attempt whose build file names repositories', () => {
     stranger.asked.length = 0;
   });
 
-  /** Runs it against a BuildKit that is not there; the error and the log. */
+  interface Outcome {
+    readonly error: PipelineError;
+    readonly log: string;
+    /** Where the attempt said that its locks are kept. */
+    readonly locks: readonly StoredObject[];
+  }
+
+  /** Runs it against a BuildKit that is not there. */
   const attempt = async (
     contents: string,
     allowed: readonly string[],
-  ): Promise<{ readonly error: PipelineError; readonly log: string }> => {
+    locks?: Readonly<Record<string, LockDocument>>,
+  ): Promise<Outcome> => {
     attempts += 1;
     const names = {
       build: buildIdOfRequest(String(attempts)),
@@ -76,7 +86,8 @@ ${contents}
 pipeline:
   - runs: hello
 `;
-    const bytes = Buffer.from(JSON.stringify({ file: 'greeting.yaml', text, pipelines: {} }));
+    const inputs: InputDocument = { file: 'greeting.yaml', text, pipelines: {}, locks };
+    const bytes = Buffer.from(JSON.stringify(inputs));
     const document = {
       object: `inputs-${attempts}.json`,
       sha256: createHash('sha256').update(bytes).digest('hex'),
@@ -99,7 +110,7 @@ pipeline:
         keys: new Map(allowed.map((host) => [host, ringOf(small.key)])),
       },
       indexes: createIndexCache(),
-      ledger: inMemoryLedger(),
+      knownPackages: createKnownPackages(),
       packaging,
       key: small.key,
       keyPem: '',
@@ -110,6 +121,7 @@ pipeline:
       namespace: 'test',
     };
     const log = openLog(builds, names);
+    const kept: StoredObject[] = [];
     const thrown: unknown = await runAttempt(context, {
       names,
       record: recordOf(document),
@@ -118,11 +130,12 @@ pipeline:
       log,
       debug: false,
       onStep: () => undefined,
+      onLock: async (lock) => void kept.push(lock),
       signal: new AbortController().signal,
     }).catch((error: unknown) => error);
     assert.ok(thrown instanceof PipelineError, String(thrown));
     const written = await readObject(builds, await log.close(), { maxBytes: 100_000 });
-    return { error: thrown, log: written?.toString() ?? '' };
+    return { error: thrown, log: written?.toString() ?? '', locks: kept };
   };
 
   test('is refused before any request when the operator allows no host', async () => {
@@ -145,6 +158,58 @@ pipeline:
     assert.match(log, /environment of 1 packages/);
     assert.match(log, /keyring is ignored/);
     assert.deepEqual([own.asked, stranger.asked], [[INDEX], [INDEX, PACKAGE]]);
+  });
+
+  /** The content of a kept lock. */
+  const readLock = async ({ object, sha256, bytes }: StoredObject): Promise<LockDocument> => {
+    const content = await readObject(storage.bucket('builds'), object, { maxBytes: bytes });
+    assert.ok(content);
+    assert.equal(createHash('sha256').update(content).digest('hex'), sha256);
+    return parseLockDocument(JSON.parse(content.toString()), object);
+  };
+
+  test('keeps the exact packages in its folder before anything runs', async () => {
+    const location = `https://${HOST}:${stranger.port}`;
+    const { error, locks } = await attempt(`    repositories: ["${location}"]`, [`${HOST}:${stranger.port}`]);
+    assert.equal(error.code, 'backend-unreachable', error.message);
+    const [kept, ...others] = locks;
+    assert.ok(kept);
+    assert.deepEqual(others, []);
+    assert.match(kept.object, /\/greeting\/x86_64\/1\/environment\.lock\.json$/);
+    const { arch, world, packages } = await readLock(kept);
+    assert.deepEqual([arch, world], ['x86_64', ['hello']]);
+    const sha256 = createHash('sha256').update(small.apk).digest('hex');
+    assert.deepEqual(
+      packages.map((one) => [one.name, one.version, one.repository, one.sha256, one.bytes]),
+      [['hello', '1.0-r0', location, sha256, small.apk.length]],
+    );
+  });
+
+  test('has the packages of the lock that was asked for, and not newer ones', async () => {
+    const contents = `    repositories: ["https://${HOST}:${stranger.port}"]`;
+    const allowed = [`${HOST}:${stranger.port}`];
+    const [first] = (await attempt(contents, allowed)).locks;
+    assert.ok(first);
+    const lock = await readLock(first);
+    const newer = await smallRepository(small.key, '2.0-r0');
+    const latest = '/x86_64/hello-2.0-r0.apk';
+    stranger.answer = serving({ [INDEX]: newer.index, [latest]: newer.apk, [PACKAGE]: small.apk });
+    try {
+      const locked = await attempt(contents, allowed, { x86_64: lock });
+      assert.equal(locked.error.code, 'backend-unreachable', locked.error.message);
+      assert.match(locked.log, /that of the lock/);
+      const [second] = locked.locks;
+      assert.ok(second);
+      assert.deepEqual(await readLock(second), lock);
+      assert.ok(!stranger.asked.includes(latest));
+      const free = await attempt(contents, allowed);
+      assert.equal((await readLock(free.locks[0] ?? second)).packages[0]?.version, '2.0-r0');
+      const other = await attempt(contents, allowed, { x86_64: { ...lock, world: ['make'] } });
+      assert.deepEqual([other.error.code, other.error.kind], ['request-invalid', 'user']);
+      assert.deepEqual(other.locks, []);
+    } finally {
+      stranger.answer = serving(filesOf(small));
+    }
   });
 });
 

@@ -8,11 +8,11 @@ import { createServer as createHttpsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  inMemoryLedger,
-  type LockedPackage,
-  lockEnvironment,
+  createKnownPackages,
+  type KnownPackage,
   type PackageLedger,
-} from '../../../runner/environment/lock.ts';
+} from '../../../runner/environment/known-packages.ts';
+import { type LockedPackage, lockEnvironment } from '../../../runner/environment/lock.ts';
 import {
   createIndexCache,
   type FetchLimits,
@@ -32,7 +32,7 @@ export const INDEX = '/x86_64/APKINDEX.tar.gz';
 export const PACKAGE = '/x86_64/hello-1.0-r0.apk';
 
 /** Short enough for a test that waits for them, long enough for a busy machine. */
-export const SHORT: FetchLimits = { idleMs: 500, totalMs: 20_000 };
+export const SHORT: FetchLimits = { idleMs: 500, totalMs: 20_000, pauseMs: 5 };
 
 export interface SmallRepository {
   readonly key: SigningKey;
@@ -164,13 +164,29 @@ export function configured(url: string, keys: KeyRing): Repository {
 /** A ledger that tells what it was given to remember. */
 export function watchedLedger(): PackageLedger & { readonly remembered: string[] } {
   const remembered: string[] = [];
-  const ledger = inMemoryLedger();
+  const known = new Map<string, KnownPackage>();
+  const remember = (id: string, one: KnownPackage): void => {
+    remembered.push(id);
+    known.set(id, one);
+  };
   return {
     remembered,
-    find: (ids) => ledger.find(ids),
-    remember(id, verified) {
-      remembered.push(id);
-      return ledger.remember(id, verified);
+    async find(ids) {
+      return new Map(
+        ids.flatMap((id) => {
+          const one = known.get(id);
+          return one === undefined ? [] : [[id, { sha256: one.sha256, bytes: one.bytes }] as const];
+        }),
+      );
+    },
+    contents: async (id) => known.get(id)?.contents,
+    async verifyOnce(id, { verify }) {
+      const one = await verify();
+      remember(id, one);
+      return one;
+    },
+    async replace(id, one) {
+      remember(id, one);
     },
   };
 }
@@ -195,7 +211,7 @@ export function lockHello(
     repositories: [...(options.before ?? []), repository],
     ahead: [],
     indexes: options.indexes ?? createIndexCache(SHORT),
-    ledger: options.ledger ?? inMemoryLedger(),
+    packages: createKnownPackages(options.ledger),
     limits: options.limits ?? SHORT,
     signal: options.signal ?? new AbortController().signal,
   });

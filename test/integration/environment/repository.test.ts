@@ -6,7 +6,9 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import {
   createIndexCache,
   type FetchLimits,
+  fetchFrom,
   type IndexCache,
+  type RepositoryAnswer,
 } from '../../../runner/environment/repository.ts';
 import { splitGzipMembers } from '../../../shared/apk/gzip-split.ts';
 import type { SigningKey } from '../../../shared/apk/keys.ts';
@@ -211,11 +213,15 @@ describe('a repository that misbehaves', () => {
   }
 
   test('that sends a package in a trickle may take as long as pieces come, up to the limit for all', async () => {
-    const limits: FetchLimits = { idleMs: 20_000, totalMs: 300 };
+    const limits: FetchLimits = { idleMs: 20_000, totalMs: 300, pauseMs: 5 };
     const timers = new Set<NodeJS.Timeout>();
     answering(INDEX, (response) => {
-      response.writeHead(200, { 'content-length': 1_000_000 });
-      const timer = setInterval(() => response.write('x'), 20);
+      response.writeHead(200, { 'content-length': small.index.length });
+      let sent = 0;
+      const timer = setInterval(() => {
+        response.write(small.index.subarray(sent, sent + 1));
+        sent += 1;
+      }, 20);
       timers.add(timer);
       response.on('close', () => clearInterval(timer));
     });
@@ -265,7 +271,7 @@ describe('a repository that misbehaves', () => {
       answering(path, () => asked.resolve());
       const stop = new AbortController();
       const reason = new PipelineError({ code: 'cancelled', kind: 'cancelled', message: 'stopped' });
-      const indexes = createIndexCache({ idleMs: 20_000, totalMs: 20_000 });
+      const indexes = createIndexCache({ idleMs: 20_000, totalMs: 20_000, pauseMs: 5 });
       const ledger = watchedLedger();
       const locking = lockHello(repository(), { signal: stop.signal, indexes, ledger });
       await asked.promise;
@@ -289,7 +295,7 @@ describe('a repository that misbehaves', () => {
       }
       void asked.promise.then(() => response.writeHead(404).end());
     };
-    const limits = { idleMs: 600_000, totalMs: 600_000 };
+    const limits = { idleMs: 600_000, totalMs: 600_000, pauseMs: 5 };
     const ledger = watchedLedger();
     const locking = lockHello(repository(), { world: ['hello', 'world'], limits, ledger });
     await assert.rejects(locking, {
@@ -300,21 +306,36 @@ describe('a repository that misbehaves', () => {
     assert.deepEqual(ledger.remembered, []);
   });
 
-  test('is followed when it redirects, but not where it is given credentials', async () => {
-    await using target = await startServer(serving(filesOf(small)));
-    server.answer = (request, response) =>
-      response.writeHead(302, { location: `${target.url}${request.url ?? ''}` }).end();
-    await lockHello(repository());
-    assert.deepEqual(target.asked, [INDEX, PACKAGE]);
-    target.asked.length = 0;
-    const authorization = async (): Promise<string> => 'Bearer secret-of-the-operator';
-    await assert.rejects(lockHello({ ...repository(), authorization }), (thrown) => {
-      assert.ok(thrown instanceof PipelineError);
-      assert.deepEqual([thrown.code, thrown.kind], ['repository-unavailable', 'infra']);
-      assert.doesNotMatch(thrown.message, /secret-of-the-operator/);
-      return true;
+  test('is followed when it redirects, and its credentials stay with its own origin', async () => {
+    const seen: string[] = [];
+    await using target = await startServer((request, response) => {
+      seen.push(`target ${request.headers.authorization ?? 'nothing'}`);
+      serving(filesOf(small))(request, response);
     });
-    assert.deepEqual(target.asked, []);
+    server.answer = (request, response) => {
+      seen.push(`own ${request.headers.authorization ?? 'nothing'}`);
+      const isMoved = request.url?.startsWith('/moved') ?? false;
+      const location = isMoved ? `${target.url}${request.url?.slice(6)}` : `/moved${request.url}`;
+      response.writeHead(302, { location }).end();
+    };
+    const authorization = async (): Promise<string> => 'Bearer secret-of-the-operator';
+    await lockHello({ ...repository(), authorization });
+    const once = ['own Bearer secret-of-the-operator', 'own Bearer secret-of-the-operator', 'target nothing'];
+    assert.deepEqual(seen, [...once, ...once]);
+    assert.deepEqual(target.asked, [INDEX, PACKAGE]);
+  });
+
+  test('gets no credentials for a package that lies elsewhere', async () => {
+    const seen: (string | undefined)[] = [];
+    await using other = await startServer((request, response) => {
+      seen.push(request.headers.authorization);
+      serving(filesOf(small))(request, response);
+    });
+    const authorization = async (): Promise<string> => 'Bearer secret-of-the-operator';
+    const read = async (answer: RepositoryAnswer): Promise<number> => answer.status;
+    const from = { ...repository(), authorization };
+    assert.equal(await fetchFrom(from, `${other.url}${PACKAGE}`, { limits: SHORT, read }), 200);
+    assert.deepEqual(seen, [undefined]);
   });
 
   describe('and the index that is kept', () => {

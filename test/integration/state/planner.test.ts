@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import { FieldValue } from '@google-cloud/firestore';
 import { claimJob } from '../../../runner/jobs/lease.ts';
-import { gatherUpload, storeInputs } from '../../../runner/planner/inputs.ts';
+import { gatherUpload, inputDocument, storeInputs } from '../../../runner/planner/inputs.ts';
 import { planBuild } from '../../../runner/planner/plan-build.ts';
 import { acceptRequest, type RequestContext } from '../../../runner/planner/requests.ts';
 import { afterJobEnded } from '../../../runner/worker/release.ts';
+import { generateSigningKey, loadSigningKey } from '../../../shared/apk/keys.ts';
 import { PipelineError } from '../../../shared/errors.ts';
 import { buildRef, newBuild } from '../../../shared/firestore/build-record.ts';
 import { createDocument } from '../../../shared/firestore/documents.ts';
@@ -33,11 +35,19 @@ const { firestore } = project;
 const doorbells = await hearDoorbells(project);
 const specs = storage.bucket(SPECS_BUCKET);
 
+const made = await generateSigningKey({ name: 'a.rsa', bits: 2048 });
+const signingKey = loadSigningKey(made.privatePem, 'a.rsa');
+
 const planner: RequestContext = {
   ...project,
   storage,
   buildsBucket: BUILDS_BUCKET,
   specsBuckets: [SPECS_BUCKET],
+  repositories: [],
+  namedRepositories: {
+    reach: { hosts: ['packages.example.org'] },
+    keys: new Map([['packages.example.org', new Map([['a.rsa.pub', signingKey.publicKey]])]]),
+  },
   architectures: () => [ARCH, 'aarch64'],
   serves: (arch, selector) => arch !== 'aarch64' && selector['size'] !== 'huge',
   log: silentLog,
@@ -409,4 +419,118 @@ test('a job that no backend could run is blocked, and says which backend it wait
     config_yaml: buildFile('hello'),
   });
   assert.equal(await jobState(picky, 'hello'), 'blocked');
+});
+
+const MAKE = 'environment: {contents: {packages: [make]}}\npipeline: [{runs: "true"}]';
+const LOCK = {
+  arch: ARCH,
+  world: ['make'],
+  packages: [
+    {
+      name: 'make',
+      version: '4.4-r0',
+      repository: 'https://packages.example.org',
+      url: `https://packages.example.org/${ARCH}/make-4.4-r0.apk`,
+      checksum: `Q1${'a'.repeat(27)}=`,
+      sha256: '0'.repeat(64),
+      bytes: 1,
+    },
+  ],
+};
+
+test('the lock of a request is kept with the inputs of its job, and of no other', async () => {
+  const configs = [buildFile('hello', MAKE), buildFile('other', MAKE)];
+  const locks = { [jobId('hello', ARCH)]: { file: 'hello.yaml', ...LOCK } };
+  const build = await requested({ configs, locks });
+  const kept = async (name: string): Promise<unknown> => {
+    const { inputs } = (await readJob(jobRef(firestore, keyOf(build, name)))).data;
+    const [document] = await storage.bucket(BUILDS_BUCKET).file(inputs.document.object).download();
+    return inputDocument.parse(JSON.parse(document.toString())).locks;
+  };
+  assert.deepEqual(await kept('hello'), { [ARCH]: LOCK });
+  assert.equal(await kept('other'), undefined);
+  assert.equal(await jobState(build, 'hello'), 'queued');
+});
+
+const WRONG_LOCKS: readonly (readonly [string, Readonly<Record<string, unknown>>, RegExp])[] = [
+  ['is no lock', { [jobId('hello', ARCH)]: 7 }, /locks\.hello@x86_64: .*object/],
+  [
+    'has a wrong digest',
+    { [jobId('hello', ARCH)]: { ...LOCK, packages: [{ ...LOCK.packages[0], sha256: 'no' }] } },
+    /locks\.hello@x86_64: packages\.0\.sha256: must be a SHA-256/,
+  ],
+  [
+    'is for another architecture',
+    { 'hello@x86_64': { ...LOCK, arch: 'aarch64' } },
+    /for aarch64, not for x86_64/,
+  ],
+  ['is for other packages', { 'hello@x86_64': { ...LOCK, world: ['gcc'] } }, /lacks make, .*not ask for gcc/],
+  ['is for another package', { 'nobody@x86_64': LOCK }, /locks\.nobody@x86_64: the build has no such job/],
+  [
+    'is for an architecture that is not built',
+    { 'hello@aarch64': { ...LOCK, arch: 'aarch64' } },
+    /locks\.hello@aarch64: the build has no such job/,
+  ],
+];
+
+for (const [what, locks, expected] of WRONG_LOCKS) {
+  test(`a request whose lock ${what} is rejected with the reason`, async () => {
+    const build = await requested({ config_yaml: buildFile('hello', MAKE), locks });
+    const { state, error } = await readBuild(firestore, build);
+    assert.deepEqual([state, error?.code, error?.kind], ['rejected', 'request-invalid', 'user']);
+    assert.match(error?.message ?? '', expected);
+    assert.deepEqual(await jobsOf(build), []);
+  });
+}
+
+test('a request with locks for an uploaded file is refused', async () => {
+  const object = `${place()}/hello.yaml`;
+  await put(object, buildFile('hello', MAKE));
+  await assert.rejects(
+    requested({ source: `gs://${SPECS_BUCKET}/${object}`, locks: { 'hello@x86_64': LOCK } }),
+    (error) => error instanceof PipelineError && error.code === 'request-invalid' && error.kind === 'user',
+  );
+});
+
+test('a build file with repositories that it may not name is rejected with the place of each', async () => {
+  const contents = `environment:
+  contents:
+    repositories:
+      - https://packages.example.org
+      - https://elsewhere.example.org
+      - "@tag http://packages.example.org"
+`;
+  const build = await upload(
+    `${place()}/hello.yaml`,
+    buildFile('hello', `${contents}pipeline: [{runs: "true"}]`),
+  );
+  await planBuild(planner, build);
+  const { state, error, diagnostics } = await readBuild(firestore, build);
+  assert.deepEqual([state, error?.code, error?.kind], ['rejected', 'repository-refused', 'user']);
+  assert.deepEqual(
+    diagnostics.map((one) => [one.code, one.position?.line, one.position?.column]),
+    [
+      ['repository-refused', 6, 9],
+      ['repository-refused', 7, 10],
+    ],
+  );
+  assert.match(diagnostics[0]?.message ?? '', /elsewhere\.example\.org is not on the operator's list/);
+  assert.ok(diagnostics[0]?.hint);
+  assert.deepEqual(await jobsOf(build), []);
+});
+
+test('a build file that names an allowed repository, or runs nothing in an environment, is planned', async () => {
+  const naming = (host: string): string => `environment: {contents: {repositories: ["https://${host}"]}}`;
+  const allowed = `${naming('packages.example.org')}\npipeline: [{runs: "true"}]`;
+  for (const sections of [allowed, naming('elsewhere.example.org')]) {
+    const build = await requested({ config_yaml: buildFile('hello', sections) });
+    assert.equal(await jobState(build, 'hello'), 'queued');
+  }
+});
+
+test('a job that was recorded before locks were kept is one without', async () => {
+  const build = await requested({ config_yaml: buildFile('hello') });
+  const ref = jobRef(firestore, keyOf(build, 'hello'));
+  await ref.update({ lock: FieldValue.delete() });
+  assert.equal((await readJob(ref)).data.lock, null);
 });

@@ -35,6 +35,7 @@ test('validate without options checks for the two usual architectures and prints
     repositories: [],
     keys: [],
     packages: [],
+    lock: undefined,
   });
 });
 

@@ -80,6 +80,8 @@ const MALFORMED_REQUESTS: readonly (readonly [string, unknown, RegExp])[] = [
     /source_files\.p.*relative/,
   ],
   ['source files without a package', { config_yaml: 'x', source_files: { p: 'text' } }, /source_files\.p: /],
+  ['a lock of no job', { config_yaml: 'x', locks: { hello: {} } }, /locks\.hello: must be <package>@<arch>/],
+  ['locks in a list', { config_yaml: 'x', locks: [{}] }, /locks: /],
   ['a build id that is none', { buildId: 'bld-1' }, /buildId: must be bld-/],
   ['a build id with a path', { buildId: `${BUILD}/jobs/x` }, /buildId: must be bld-/],
   ['a build id that is a number', { buildId: 5 }, /buildId: /],

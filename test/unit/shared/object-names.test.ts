@@ -6,6 +6,7 @@ import {
   attemptFolder,
   classifyUpload,
   inputsObject,
+  lockObject,
   logChunkObject,
   logObject,
   pipelinesPrefix,
@@ -106,6 +107,8 @@ test('what an attempt writes lies in a folder that no other attempt has', () => 
   assert.equal(attemptFolder(attempt), 'builds/bld-1/hello/x86_64/2/');
   assert.equal(logObject(attempt), 'builds/bld-1/hello/x86_64/2/build.log');
   assert.equal(logChunkObject(attempt, 7), 'builds/bld-1/hello/x86_64/2/log/000007');
+  assert.equal(lockObject(attempt, 1), 'builds/bld-1/hello/x86_64/2/environment.lock.json');
+  assert.equal(lockObject(attempt, 2), 'builds/bld-1/hello/x86_64/2/environment-2.lock.json');
   assert.ok(logChunkObject(attempt, 9) < logChunkObject(attempt, 10), 'chunks sort as they were written');
   assert.equal(inputsObject(attempt.build, 'ab', 'tar'), 'builds/bld-1/inputs/ab.tar');
   assert.equal(repositoryObject('x86_64', 'APKINDEX.tar.gz'), 'repo/x86_64/APKINDEX.tar.gz');

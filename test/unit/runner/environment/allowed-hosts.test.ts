@@ -59,3 +59,44 @@ for (const host of [
     await assert.rejects(configOf(yaml), { code: 'config-invalid', message: /allowedHosts\.0\.host/ });
   });
 }
+
+test('credentials are read with their host, and no others', async () => {
+  const yaml = `repositories: []
+credentials:
+  - { host: packages.example.org, basicFile: /run/secrets/packages }
+  - { host: "ports.example:443", bearerFile: /run/secrets/ports }
+`;
+  assert.deepEqual((await configOf(yaml)).credentials, [
+    { host: 'packages.example.org', basicFile: '/run/secrets/packages' },
+    { host: 'ports.example', bearerFile: '/run/secrets/ports' },
+  ]);
+  assert.deepEqual((await configOf('repositories: []\n')).credentials, []);
+});
+
+for (const entry of [
+  '{ host: packages.example.org }',
+  '{ host: packages.example.org, basicFile: /a, bearerFile: /b }',
+  '{ host: packages.example.org, basicFile: "" }',
+  '{ host: "*.example.org", basicFile: /a }',
+  '{ host: "https://packages.example.org", basicFile: /a }',
+  '{ basicFile: /a }',
+]) {
+  test(`${entry} gives no credentials`, async () => {
+    const yaml = `repositories: []\ncredentials: [${entry}]\n`;
+    await assert.rejects(configOf(yaml), { code: 'config-invalid', message: /credentials\.0/ });
+  });
+}
+
+test('a repository whose URL carries credentials is refused, and they are not told', async () => {
+  const yaml = 'repositories: [{ location: "https://user:secret-word@packages.example.org/os", keys: [] }]\n';
+  await assert.rejects(configOf(yaml), (thrown: Error) => {
+    assert.match(thrown.message, /packages\.example\.org\/os carries credentials/);
+    assert.doesNotMatch(thrown.message, /secret-word/);
+    return true;
+  });
+});
+
+test('plain http is refused in production however its scheme is written', async () => {
+  const yaml = 'repositories: [{ location: "HTTP://packages.example.org/os", keys: [] }]\n';
+  await assert.rejects(configOf(yaml), { code: 'config-invalid', message: /not reached over https/ });
+});

@@ -57,6 +57,19 @@ test('tags stay, and a repository that is named twice counts once', () => {
   );
 });
 
+test('credentials of the operator are for the very host that they are given for', async () => {
+  const credentials = [{ host: 'a.wide.example', authorization: async () => 'Basic eA==' }];
+  const lines = ['https://a.wide.example/x', 'https://a.wide.example:444/x', 'https://b.wide.example/x'];
+  const hosts = ['*.wide.example', '*.wide.example:444'];
+  const wide = { hosts: [...hosts, 'a.wide.example:444'] };
+  const found = namedRepositories(lines, {
+    configured: [],
+    policy: { reach: wide, keys: new Map(wide.hosts.map((host) => [host, keys])), credentials },
+  });
+  const shown = await Promise.all(found.map(async (one) => one.authorization?.()));
+  assert.deepEqual(shown, ['Basic eA==', undefined, undefined]);
+});
+
 test('a configured repository may be named, and is not taken a second time', () => {
   assert.deepEqual(named('https://own.example/os', '@tag https://own.example/os/'), []);
 });

@@ -28,6 +28,18 @@ test('a tag stands before it', () => {
   assert.deepEqual([pin, location], ['edge2', 'https://a.example/edge']);
 });
 
+test('a place in Cloud Storage is one where an endpoint is known', () => {
+  assert.deepEqual(parseRepositoryLine('@edge gs://bucket/os/', { storageEndpoint: '' }), {
+    location: 'gs://bucket/os',
+    baseUrl: 'https://storage.googleapis.com/bucket/os',
+    pin: 'edge',
+  });
+  assert.throws(() => parseRepositoryLine('ftp://a.example', { storageEndpoint: '' }), {
+    code: 'config-invalid',
+    hint: /gs:\/\//,
+  });
+});
+
 test('anything else is refused', () => {
   for (const line of [
     '',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Solvable } from '../../../../runner/environment/solvable.ts';
 import { solve } from '../../../../runner/environment/solver.ts';
-import { extendUniverse, type Universe } from '../../../../runner/environment/universe.ts';
+import { buildUniverse, type Universe } from '../../../../runner/environment/universe.ts';
 import { indexOf, pkg, refusal, refuses, solved } from './small-universe.ts';
 
 test('dependencies come before dependents, and the first mention decides a place', () => {
@@ -223,17 +223,31 @@ test('a package may provide its own name, and one name twice', () => {
   assert.equal(solved(indexes, 'a', 'v'), 'leaf-1 a-2');
 });
 
-test('packages put ahead of a universe leave it as it was', () => {
-  const base = indexOf(pkg('foo-1'), pkg('user-1', { depends: ['foo', 'extra'] }), pkg('extra-1'));
-  const extended = extendUniverse(base, [
-    { repository: 'built', entries: [pkg('foo-1'), pkg('foo-2'), pkg('extra-1')] },
-  ]);
+test('packages put ahead of others change nothing for who solves without them', () => {
+  const entries = [pkg('foo-1'), pkg('user-1', { depends: ['foo', 'extra'] }), pkg('extra-1')];
+  const source = { repository: './packages', entries };
+  const base = buildUniverse([source]);
+  const built = { repository: 'built', entries: [pkg('foo-1'), pkg('foo-2'), pkg('extra-1')] };
+  const extended = buildUniverse([built, source]);
   const repositories = (indexes: Universe<Solvable>): string[] =>
     solve({ world: ['user'], indexes }).packages.map(
       ({ entry, repository }) => `${entry.name}-${entry.version} ${repository}`,
     );
   assert.deepEqual(repositories(extended), ['extra-1 built', 'foo-2 built', 'user-1 ./packages']);
   assert.deepEqual(repositories(base), ['extra-1 ./packages', 'foo-1 ./packages', 'user-1 ./packages']);
+});
+
+test('the same entries under another location, or with a tag, are other packages', () => {
+  const entries = [pkg('foo-1')];
+  const from = (repository: string, pin?: string): string[] =>
+    solve({
+      world: [pin === undefined ? 'foo' : `foo@${pin}`],
+      indexes: buildUniverse([{ repository, pin, entries }]),
+    }).packages.map((one) => `${one.repository} ${one.pin ?? ''}`);
+  assert.deepEqual(
+    [from('one'), from('two'), from('two', 'edge'), from('one')],
+    [['one '], ['two '], ['two edge'], ['one ']],
+  );
 });
 
 test('install_if adds a package when all its conditions are among the dependencies of one entry', () => {
