@@ -1,7 +1,7 @@
 /**
  * Composes the root file system of an environment inside BuildKit. Each package is a layer of its own, made from its
- * file by digest and cached for ever; the layers are merged with one that holds apk's database, and one small step
- * finishes the tree. No package byte passes through the runner.
+ * file by digest and cached for ever; the layers are merged, apk's database comes on top, and one small step finishes
+ * the tree. No package byte passes through the runner.
  */
 import { createHash } from 'node:crypto';
 import { constants, gzipSync } from 'node:zlib';

@@ -2,7 +2,6 @@
  * Symlinks that stand where other packages have directories: `/bin` → `usr/bin` of a base layout. What is installed
  * below such a link lands in its target, whichever comes first.
  */
-import { posix } from 'node:path';
 import type { InstalledEntry, PackageContents } from '../../shared/apk/package-contents.ts';
 import { fileConflict } from './file-conflict.ts';
 
@@ -40,7 +39,7 @@ export function directoryLinks(packages: readonly PackageContents[]): DirectoryL
   return {
     directory,
     entry: ({ path, type }) =>
-      type === 'directory' ? directory(path) : posix.join(directory(parentOf(path)), posix.basename(path)),
+      type === 'directory' ? directory(path) : inside(directory(parentOf(path)), path),
     followed,
   };
 }
@@ -59,7 +58,7 @@ function placedLinks(packages: readonly PackageContents[]): ReadonlyMap<string, 
       const above = parentOf(path);
       const parent = parents.get(above) ?? follow(above, targets);
       parents.set(above, parent);
-      const place = posix.join(parent, posix.basename(path));
+      const place = inside(parent, path);
       if (!placed.has(place)) placed.set(place, target);
     }
     if (sameLinks(placed, targets)) return targets;
@@ -101,6 +100,12 @@ function follow(path: string, targets: ReadonlyMap<string, string>, followed?: M
 /** The directory that holds a path; the root's is the root. */
 export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+/** The last name of `path` in a directory. */
+function inside(directory: string, path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return directory === '' ? name : `${directory}/${name}`;
 }
 
 function partsOf(path: string): string[] {

@@ -148,8 +148,9 @@ export function fileTree(options: FileTreeOptions): FileTree {
     return { dropped, moved, removed: [] };
   });
   refuseReplacedLinks(packages, { links, files });
+  const contested = [...files].filter(([, held]) => held.brought.size > 1);
   return {
-    changes: changes.map((one, index) => ({ ...one, removed: lostPaths(files, places, index) })),
+    changes: changes.map((one, index) => ({ ...one, removed: lostPaths(contested, places, index) })),
     installed: installedFiles(packages, { links, files }),
     directories,
     disputed: [...disputed].sort(),
@@ -191,16 +192,15 @@ function refuseReplacedLinks(
 
 /** Paths of a package that another's file is kept for, though its layer comes later. */
 function lostPaths(
-  files: ReadonlyMap<string, Holding>,
+  contested: readonly (readonly [string, Holding])[],
   places: readonly number[],
   index: number,
 ): readonly string[] {
   const place = places[index] ?? 0;
   const lost: string[] = [];
-  for (const [path, { owner, entry, content, brought }] of files) {
-    if (brought.size === 1 || owner === index) continue;
+  for (const [path, { owner, entry, content, brought }] of contested) {
     const own = brought.get(index);
-    if (own === undefined || place < (places[owner] ?? 0)) continue;
+    if (owner === index || own === undefined || place < (places[owner] ?? 0)) continue;
     if (own.content !== content || !sameAttributes(own.entry, entry)) lost.push(path);
   }
   return lost.sort();

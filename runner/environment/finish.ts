@@ -83,6 +83,7 @@ const HOME_DIRECTORIES = [
   'if [ -e /etc/passwd ]; then',
   '  while IFS=: read -r name password uid gid comment home shell || [ -n "$name" ]; do',
   '    case $home in /dev/null) continue ;; /*) ;; *) continue ;; esac',
+  '    case $uid:$gid in :* | *: | *[!0-9:]*) continue ;; esac',
   '    if [ -e "$home" ] || [ -h "$home" ]; then continue; fi',
   '    mkdir -p "$home"',
   '    chown "$uid:$gid" "$home"',

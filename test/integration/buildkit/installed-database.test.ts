@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { localSigningKey } from '../../../deploy/local/bootstrap/local-key.ts';
-import { directory, symlink, textFile } from '../../../deploy/local/bootstrap/maintainer-work.ts';
 import { prepareBootstrapRepository } from '../../../deploy/local/bootstrap/repository.ts';
 import { exec } from '../../../runner/buildkit/llb.ts';
 import { solve } from '../../../runner/buildkit/solve.ts';
@@ -15,124 +14,14 @@ import type { LockedPackage } from '../../../runner/environment/lock.ts';
 import { readTar } from '../../../shared/apk/tar-read.ts';
 import { PipelineError } from '../../../shared/errors.ts';
 import { startLoopbackServer } from '../../pipelines/loopback.ts';
-import {
-  lockedPackages,
-  type RawPackage,
-  type TestPackage,
-  writeTestPackages,
-} from './installable-packages.ts';
+import { lockedPackages, writeTestPackages } from './installable-packages.ts';
 import { type ListedPath, readInstalled, readTree, type Tree, type TreeEntry } from './installed-tree.ts';
+import { BASE, LONG, libraryWithoutLink, OWN, SPECIAL } from './packages-to-install.ts';
 import { type RealBuildkit, skipReason, startRealBuildkit } from './real-buildkit.ts';
 
 const carryall = fileURLToPath(new URL('../../../.carryall/', import.meta.url));
 
 const DEBIAN = ['bash', 'busybox-static', 'coreutils', 'grep', 'sed', 'make', 'perl-base', 'libc-bin'];
-
-const LONG = `usr/share/odd/${'long-name-of-a-directory-'.repeat(3)}/${'another-one-'.repeat(7)}`;
-
-/** In the order of installation, after Debian's. */
-const OWN: readonly (TestPackage | RawPackage)[] = [
-  {
-    name: 'odd',
-    files: [
-      ...['bin', 'lib', 'usr', 'usr/sbin', 'usr/share', 'usr/share/odd'].map((path) => directory(path)),
-      { ...directory('lib/odd', 0o750), uid: 5, gid: 6 },
-      ...['var', 'var/other'].map((path) => directory(path)),
-      { ...directory('var/games', 0o2775), uid: 5, gid: 6 },
-      directory(LONG.slice(0, LONG.lastIndexOf('/'))),
-      directory(LONG),
-      textFile('bin/setuid-tool', '#!/bin/sh\n', 0o4755),
-      textFile('usr/sbin/odd', '#!/bin/sh\n', 0o755),
-      textFile('lib/odd/secret', 'secret', 0o600),
-      { ...textFile('usr/share/odd/owned', 'owned', 0o640), uid: 12, gid: 34 },
-      textFile('usr/share/odd/größe ☃', 'snow'),
-      textFile(`${LONG}/file`, 'long'),
-    ],
-  },
-  {
-    name: 'games',
-    files: [
-      ...['var', 'var/games'].map((path) => directory(path)),
-      textFile('var/games/score', '0'),
-      { ...directory('var/other', 0o2775), uid: 5, gid: 6 },
-    ],
-  },
-  { name: 'implicit', entries: [{ name: 'var/games/implied', type: 'file', mode: 0o644, content: 'i' }] },
-  {
-    name: 'raw',
-    entries: [
-      { name: '.dummy', type: 'file', mode: 0o644, content: '' },
-      { name: '.hidden', type: 'file', mode: 0o644, content: 'no file of the package' },
-      { name: './', type: 'directory', mode: 0o700, uid: 7, gid: 7 },
-      { name: 'usr/lib/raw/first', type: 'file', mode: 0o755, uid: 3, content: 'one inode' },
-      { name: 'usr/lib/raw/second', type: 'hardlink', mode: 0o755, uid: 3, linkName: 'usr/lib/raw/first' },
-    ],
-  },
-  {
-    name: 'twice',
-    entries: [
-      { name: 'bin/twice', type: 'file', mode: 0o755, content: 'in /bin' },
-      { name: 'usr/bin/twice', type: 'file', mode: 0o755, content: 'in /usr/bin' },
-    ],
-  },
-  {
-    name: 'keeper',
-    files: [
-      directory('etc'),
-      textFile('etc/kept.conf', 'the first', 0o600),
-      textFile('etc/shared', 'same', 0o600),
-    ],
-    about: { replaces: ['loser'] },
-  },
-  {
-    name: 'loser',
-    files: [directory('etc'), textFile('etc/kept.conf', 'the second'), textFile('etc/shared', 'same')],
-  },
-  {
-    name: 'accounts',
-    files: [
-      directory('etc'),
-      textFile(
-        'etc/passwd',
-        'root:x:0:0:root:/root:/bin/sh\ngame:x:5:6:games:/srv/deep/game:/bin/sh\nnone:x:9:9::/dev/null:/bin/sh\nlast:x:10:11::/srv/last:/bin/sh',
-      ),
-    ],
-    about: { replaces: ['bootstrap-base'] },
-  },
-  {
-    name: 'old-half',
-    files: [...['usr', 'usr/share'].map((path) => directory(path)), textFile('usr/share/overwritten', 'old')],
-    about: { origin: 'halves' },
-  },
-  {
-    name: 'new-half',
-    files: [
-      ...['usr', 'usr/share'].map((path) => directory(path)),
-      textFile('usr/share/overwritten', 'new', 0o600),
-    ],
-    about: { origin: 'halves' },
-  },
-  {
-    name: 'early',
-    files: [directory('opt'), directory('opt/place', 0o711), textFile('opt/place/file', 'early')],
-  },
-  {
-    name: 'late',
-    files: [
-      ...['opt', 'usr', 'usr/lib', 'usr/lib/late'].map((path) => directory(path)),
-      symlink('opt/place', '/usr/lib/late'),
-    ],
-  },
-  {
-    name: 'scripted',
-    files: [],
-    about: { triggers: ['/usr/share/odd', '/usr/lib/*'] },
-    scriptlets: { 'post-install': '#!/bin/sh\ntouch /ran\n', trigger: '#!/bin/sh\ntouch /triggered\n' },
-  },
-];
-
-/** Packages of the base layer: of Debian's, the one that links /bin, and of ours some that others have files of. */
-const BASE = ['bootstrap-base', 'libc6', 'bash', 'new-half', 'raw', 'accounts'];
 
 /** What is in the tree and comes from no package. */
 const MADE = [
@@ -172,7 +61,7 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     starting.defer(() => rm(folder, { recursive: true, force: true }));
     const from = join(debian.folder, debian.arch);
     for (const file of await readdir(from)) await cp(join(from, file), join(folder, file));
-    await writeTestPackages(folder, [...OWN, ...SPECIAL]);
+    await writeTestPackages(folder, [...OWN, ...SPECIAL, await libraryWithoutLink(from)]);
     const served = starting.use(
       await startLoopbackServer((request, response) => {
         createReadStream(join(folder, decodeURIComponent(request.url ?? ''))).pipe(response);
@@ -318,7 +207,10 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     assert.equal(textOf(merged, `${LONG}/file`), 'long');
     assert.ok(`${LONG}/file`.length > 150);
     assert.equal(at('usr/lib/raw/first'), 'file 3:0:755');
-    assert.equal(merged.get('usr/lib/raw/first'), merged.get('usr/lib/raw/second'));
+    for (const folder of ['usr/lib/raw', 'usr/lib/moved']) {
+      const first = merged.get(`${folder}/first`);
+      assert.ok(first !== undefined && first === merged.get(`${folder}/second`), folder);
+    }
   });
 
   test('gives a directory the attributes of the package that came first', () => {
@@ -346,10 +238,12 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
   });
 
   test('puts what lies below a link to a directory into its target', () => {
-    for (const path of ['bin', 'lib', 'sbin', 'opt/place'])
+    for (const path of ['bin', 'lib', 'sbin', 'usr/sbin', 'opt/place'])
       assert.equal(merged.get(path)?.type, 'symlink', path);
     assert.equal(textOf(merged, 'usr/lib/late/file'), 'early');
     assert.equal(ownerOf('usr/lib/late/file'), 'early');
+    assert.equal(ownerOf('usr/bin/odd'), 'odd');
+    assert.equal(ownerOf('usr/bin/ldconfig'), 'libc-bin');
     assert.ok(merged.has('usr/lib/apk/db/installed'));
   });
 
@@ -418,6 +312,12 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     assert.ok((merged.get('usr/bin/busybox')?.sha1 ?? '') !== '');
   });
 
+  test('the cache of the loader is made, and no links beside those of the packages', () => {
+    assert.ok(textOf(merged, 'etc/ld.so.cache').includes('/libc.so.6'));
+    assert.equal(ownerOf('usr/lib/libunlinked.so.7'), 'unlinked');
+    assert.equal(at('usr/lib/libacl.so.1'), 'nothing');
+  });
+
   test('is the same tree when a daemon without MergeOp makes it', async () => {
     const stacked = await made(composed({ layout: 'one-layer' }));
     assert.deepEqual(differences(merged, stacked), []);
@@ -452,22 +352,6 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     );
   });
 });
-
-const CONFLICTING: TestPackage = {
-  name: 'other-bash',
-  files: [directory('bin'), textFile('bin/bash', 'another shell', 0o755)],
-};
-
-/** Not in the environment of most tests: with it, layers are put together in another way. */
-const DOTTED: RawPackage = {
-  name: 'dotted',
-  entries: [
-    { name: 'usr/share/dotted', type: 'file', mode: 0o644, content: '' },
-    { name: '.later', type: 'file', mode: 0o640, content: 'a file of the package' },
-  ],
-};
-
-const SPECIAL = [CONFLICTING, DOTTED];
 
 const PATH = { uid: 0, gid: 0, permissions: 0, source: '', recursive: false };
 

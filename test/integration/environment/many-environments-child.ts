@@ -47,7 +47,6 @@ const lock = (world: readonly string[]): ReturnType<typeof lockEnvironment> =>
 
 async function make(world: readonly string[]): Promise<number> {
   const [locked, base] = await Promise.all([lock(world), lock(input.base)]);
-  console.error('compose', world.length, locked.length);
   const { root, uploads } = composeEnvironment({
     packages: locked,
     world,
@@ -72,7 +71,6 @@ async function make(world: readonly string[]): Promise<number> {
   return locked.length;
 }
 
-const t00=Date.now(); const iv=setInterval(()=>{const m=process.memoryUsage(); console.error(Math.round((Date.now()-t00)/100)/10, 'rss',Math.round(m.rss/1e6),'heap',Math.round(m.heapUsed/1e6),Math.round(m.heapTotal/1e6),'ext',Math.round(m.external/1e6),'ab',Math.round(m.arrayBuffers/1e6))},700); iv.unref();
 const startRssMb = process.memoryUsage().rss / 1e6;
 const started = performance.now();
 const sizes = await Promise.all(input.worlds.map(make));
