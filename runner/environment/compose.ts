@@ -7,12 +7,13 @@ import { createHash } from 'node:crypto';
 import { constants, gzipSync } from 'node:zlib';
 import { SCRIPTLET_NAMES } from '../../shared/apk/package-write.ts';
 import { exec, type FileStep, fileOp, httpSource, merge, type Output } from '../buildkit/llb.ts';
+import { busyboxLinks } from './busybox.ts';
 import { BASE_DIRECTORIES, databaseTar, type EnvironmentSettings } from './database.ts';
 import { type FileTree, fileTree, type LayerChanges } from './file-tree.ts';
 import { type FinishingOptions, finishingScript } from './finish.ts';
 import type { LockedPackage } from './lock.ts';
 
-export interface ComposeOptions extends EnvironmentSettings, Omit<FinishingOptions, 'busybox'> {
+export interface ComposeOptions extends EnvironmentSettings, Omit<FinishingOptions, 'busyboxLinks'> {
   /** In order of installation. */
   readonly packages: readonly LockedPackage[];
   /** Names of packages that most environments share; unpacked as one layer when all of them are here. */
@@ -42,8 +43,15 @@ export function composeEnvironment(options: ComposeOptions): ComposedEnvironment
   const { packages } = options;
   const stacked = stackOf(options);
   const tree = treeOf(packages, stacked);
+  const links = busyboxLinks(
+    packages,
+    tree,
+    options.paths.map((one) => one.path),
+  );
   // Held until BuildKit asks for it: as it is, the databases of all running builds would take more than all else.
-  const database = gzipSync(databaseTar(packages, tree, options), { level: constants.Z_BEST_SPEED });
+  const database = gzipSync(databaseTar(packages, tree, { ...options, links: links ?? [] }), {
+    level: constants.Z_BEST_SPEED,
+  });
   const sources = new Map(packages.map((one) => [one, packageSource(one, options)] as const));
   const layers = packageLayers(packages, { tree, sources });
   const uploaded = httpSource({
@@ -60,7 +68,11 @@ export function composeEnvironment(options: ComposeOptions): ComposedEnvironment
   );
   const root = exec({
     root: installed,
-    args: [...shell(tree), '-c', finishingScript({ ...options, busybox: busyboxPackage(packages) })],
+    args: [
+      ...shell(tree),
+      '-c',
+      finishingScript({ ...options, busyboxLinks: links === undefined ? 'all' : 'made' }),
+    ],
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin' },
     cwd: '/',
     network: 'none',
@@ -195,13 +207,6 @@ function packageSource(one: LockedPackage, { authSecrets }: Pick<ComposeOptions,
     name: `fetch ${one.entry.name}-${one.entry.version}`,
     ...(secret === undefined ? {} : { authHeaderSecret: secret }),
   });
-}
-
-/** The package named so, else the last with a provide that contains the word (spec environment §9). */
-function busyboxPackage(packages: readonly LockedPackage[]): string | undefined {
-  const providers = packages.filter(({ entry }) => entry.provides.some((text) => text.includes('busybox')));
-  const named = packages.find(({ entry }) => entry.name === 'busybox');
-  return (named ?? providers.at(-1))?.entry.name;
 }
 
 /** What runs the finishing script: busybox where its links, `sh` among them, are still to be made. */

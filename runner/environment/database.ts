@@ -5,6 +5,7 @@
 import { formatInstalled, type InstalledPackage } from '../../shared/apk/installed-database.ts';
 import { indexEntryOf } from '../../shared/apk/package-index.ts';
 import { TAR_END, type TarHeaderFields, tarHeader, tarPadding } from '../../shared/apk/tar-write.ts';
+import { BUSYBOX } from './busybox.ts';
 import { parentOf } from './directory-links.ts';
 import type { DirectoryAttributes, FileTree } from './file-tree.ts';
 import type { LockedPackage } from './lock.ts';
@@ -45,11 +46,14 @@ export interface EnvironmentSettings {
   readonly configuration: Readonly<Record<string, unknown>>;
 }
 
-/** @param tree what `fileTree` makes of the packages. */
+/**
+ * @param tree what `fileTree` makes of the packages.
+ * @param settings.links paths that become links to busybox.
+ */
 export function databaseTar(
   packages: readonly LockedPackage[],
   tree: FileTree,
-  settings: EnvironmentSettings,
+  settings: EnvironmentSettings & { readonly links: readonly string[] },
 ): Buffer {
   const lines = (texts: readonly string[]): Buffer =>
     Buffer.from(
@@ -81,7 +85,9 @@ export function databaseTar(
     directories.set(path, tree.directories.get(path) ?? PLAIN);
   };
   for (const path of [...BASE_DIRECTORIES.keys(), ...tree.disputed]) addDirectory(tree.place(path));
-  for (const path of files.keys()) addDirectory(tree.place(parentOf(path)));
+  for (const path of [...files.keys(), ...settings.links]) addDirectory(tree.place(parentOf(path)));
+  const placed = (path: string): string =>
+    `${tree.place(parentOf(path))}/${path.slice(parentOf(path).length + 1)}`;
   return tar([
     ...[...directories].map(
       ([path, attributes]): Member => ({
@@ -92,11 +98,14 @@ export function databaseTar(
     ),
     ...[...files].map(
       ([path, { content, mode = 0o644 }]): Member => ({
-        name: `${tree.place(parentOf(path))}/${path.slice(parentOf(path).length + 1)}`,
+        name: placed(path),
         type: 'file',
         mode,
         content,
       }),
+    ),
+    ...settings.links.map(
+      (path): Member => ({ name: placed(path), type: 'symlink', mode: 0o777, linkName: BUSYBOX }),
     ),
   ]);
 }

@@ -10,8 +10,8 @@ export interface FinishingOptions {
   readonly accounts: GuestAccounts;
   /** What the build file makes or changes in the tree. */
   readonly paths: readonly PlannedPath[];
-  /** Name of the package that brings busybox, which its list of links is named after. */
-  readonly busybox: string | undefined;
+  /** `made` where the links to busybox are there already; `all` has busybox asked for what it can stand in for. */
+  readonly busyboxLinks: 'made' | 'all';
 }
 
 /**
@@ -21,7 +21,7 @@ export interface FinishingOptions {
  *
  * @throws PipelineError `invalid-value` (`user`) for a path of unknown type.
  */
-export function finishingScript({ accounts, paths, busybox }: FinishingOptions): string {
+export function finishingScript({ accounts, paths, busyboxLinks }: FinishingOptions): string {
   return [
     'set -ef',
     'umask 022',
@@ -35,7 +35,7 @@ export function finishingScript({ accounts, paths, busybox }: FinishingOptions):
     ...HOME_DIRECTORIES,
     ...OTHER_DIRECTORIES,
     ...paths.flatMap(mutation),
-    ...(busybox === undefined ? [] : busyboxLinks(busybox)),
+    ...(busyboxLinks === 'all' ? LINKS_FOR_ALL : []),
     // Links between libraries are the packages' business.
     'if [ -x /sbin/ldconfig ] && [ -e /etc/ld.so.conf ]; then /sbin/ldconfig -X || true; fi',
     'if [ -d $tools ]; then /bin/busybox rm -r $tools; fi',
@@ -45,11 +45,12 @@ export function finishingScript({ accounts, paths, busybox }: FinishingOptions):
 /** What this script runs, from busybox where no package brings it. */
 const STAND_INS = [
   'tools=/.finishing',
-  'if [ -x /bin/busybox ]; then',
-  '  /bin/busybox mkdir $tools',
-  '  for name in chmod chown dirname ln mkdir; do /bin/busybox ln -s /bin/busybox $tools/$name; done',
-  '  PATH=$PATH:$tools',
-  'fi',
+  'for name in chmod chown dirname ln mkdir; do',
+  '  if command -v $name >/dev/null || [ ! -x /bin/busybox ]; then continue; fi',
+  '  [ -d $tools ] || /bin/busybox mkdir $tools',
+  '  /bin/busybox ln -s /bin/busybox $tools/$name',
+  'done',
+  'PATH=$PATH:$tools',
 ];
 
 type Group = GuestAccounts['groups'][number];
@@ -99,22 +100,17 @@ const OTHER_DIRECTORIES = [
   '[ -e /lib/apk ] || { mkdir -p /lib && ln -s ../usr/lib/apk /lib/apk; }',
 ];
 
-/** Links for the commands that no package brought a program for: those the package lists, else all busybox has. */
-function busyboxLinks(packageName: string): string[] {
-  const list = shellQuote(`/etc/busybox-paths.d/${packageName}`);
-  return [
-    'if [ -x /bin/busybox ]; then',
-    '  b=/bin/busybox',
-    `  if [ -e ${list} ]; then paths="$($b cat ${list})"; else paths="$($b --list-full)"; fi`,
-    '  for p in $paths; do',
-    '    p="/${p#/}"',
-    '    if [ -e "$p" ] || [ -h "$p" ]; then continue; fi',
-    '    [ -d "${p%/*}/" ] || mkdir -p "${p%/*}"',
-    '    $b ln -s /bin/busybox "$p"',
-    '  done',
-    'fi',
-  ];
-}
+/** Links for the commands that no package brought a program for. */
+const LINKS_FOR_ALL = [
+  'if [ -x /bin/busybox ]; then',
+  '  for p in $(/bin/busybox --list-full); do',
+  '    p="/${p#/}"',
+  '    if [ -e "$p" ] || [ -h "$p" ]; then continue; fi',
+  '    [ -d "${p%/*}/" ] || mkdir -p "${p%/*}"',
+  '    ln -s /bin/busybox "$p"',
+  '  done',
+  'fi',
+];
 
 /** Commands for one entry of the build file's `paths`. Permissions of 0 are taken for none given. */
 function mutation(one: PlannedPath): string[] {

@@ -47,6 +47,7 @@ const packageInfo = z.object({
 const storedContents = z.object({
   info: packageInfo,
   scriptlets: z.record(z.string(), z.string()),
+  texts: z.record(z.string(), z.string()),
   entries: z.array(
     z.tuple([
       z.string(),
@@ -64,9 +65,15 @@ export interface PackageContents {
   readonly info: PackageInfo;
   /** Base64 of each scriptlet, by its name. */
   readonly scriptlets: Readonly<Record<string, string>>;
+  /** Content of the files that making an environment reads, by path: lists of busybox's links. */
+  readonly texts: Readonly<Record<string, string>>;
   /** In the package's order. */
   readonly entries: readonly InstalledEntry[];
 }
+
+/** Where a package lists the paths that are to lead to its busybox, in a file of the package's name. */
+export const BUSYBOX_PATHS = 'etc/busybox-paths.d/';
+const MAX_TEXT_BYTES = 64 * 1024;
 
 /** One text for equal contents. */
 export function formatContents(contents: PackageContents): string {
@@ -79,15 +86,17 @@ export function formatContents(contents: PackageContents): string {
     one.sha1,
     one.target,
   ]);
-  return JSON.stringify({ info: contents.info, scriptlets: contents.scriptlets, entries });
+  const { info, scriptlets, texts } = contents;
+  return JSON.stringify({ info, scriptlets, texts, entries });
 }
 
 /** Reads `formatContents`. Throws a `SyntaxError` or a `ZodError` for anything else. */
 export function parseContents(text: string): PackageContents {
-  const { info, scriptlets, entries } = storedContents.parse(JSON.parse(text));
+  const { info, scriptlets, texts, entries } = storedContents.parse(JSON.parse(text));
   return {
     info,
     scriptlets,
+    texts,
     entries: entries.map(([path, type, mode, uid, gid, sha1, target]) => ({
       path,
       type,
@@ -104,8 +113,9 @@ export function parseContents(text: string): PackageContents {
 export interface EntryCollector {
   /** In the package's order. */
   readonly entries: readonly InstalledEntry[];
+  readonly texts: Readonly<Record<string, string>>;
   /**
-   * Reads the content of a file only where the entry does not carry its checksum.
+   * Reads the content of a file only where it is kept, or where the entry does not carry its checksum.
    *
    * @throws PipelineError `apk-malformed` for a path that leaves the root.
    */
@@ -114,8 +124,10 @@ export interface EntryCollector {
 
 export function collectEntries(): EntryCollector {
   const entries: InstalledEntry[] = [];
+  const texts: Record<string, string> = {};
   return {
     entries,
+    texts,
     async add(entry) {
       const path = plainPath(entry.name);
       if (path === '') return;
@@ -124,9 +136,15 @@ export function collectEntries(): EntryCollector {
       const { type, mode, uid, gid } = entry;
       const target =
         type === 'hardlink' ? plainPath(entry.linkName) : type === 'symlink' ? entry.linkName : '';
-      entries.push({ path, type, mode, uid, gid, sha1: await checksum(entry), target });
+      const text = isKept(path, entry) ? Buffer.concat(await Array.fromAsync(entry.content)) : undefined;
+      if (text !== undefined) texts[path] = text.toString();
+      entries.push({ path, type, mode, uid, gid, sha1: await checksum(entry, text), target });
     },
   };
+}
+
+function isKept(path: string, { type, size }: TarEntry): boolean {
+  return type === 'file' && path.startsWith(BUSYBOX_PATHS) && size <= MAX_TEXT_BYTES;
 }
 
 function plainPath(name: string): string {
@@ -138,12 +156,14 @@ function plainPath(name: string): string {
 
 const CHECKSUM_KEY = 'APK-TOOLS.checksum.SHA1';
 
-async function checksum(entry: TarEntry): Promise<string> {
+/** @param content where it has been read already. */
+async function checksum(entry: TarEntry, content?: Buffer): Promise<string> {
   if (entry.type !== 'file' && entry.type !== 'symlink') return '';
   const written = entry.pax.get(CHECKSUM_KEY)?.toString('latin1') ?? '';
   if (/^[0-9a-f]{40}$/i.test(written)) return Buffer.from(written, 'hex').toString('base64');
   const hash = createHash('sha1');
   if (entry.type === 'symlink') hash.update(entry.linkName);
+  else if (content !== undefined) hash.update(content);
   else for await (const chunk of entry.content) hash.update(chunk);
   return hash.digest('base64');
 }

@@ -151,6 +151,7 @@ export async function verifyPackage(options: VerifyPackageOptions): Promise<Veri
         scriptlets: Object.fromEntries(
           [...reading.scriptlets].map(([name, script]) => [name, script.toString('base64')]),
         ),
+        texts: collector.texts,
         entries: collector.entries,
       },
     };

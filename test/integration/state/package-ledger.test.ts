@@ -47,6 +47,7 @@ const CONTENTS: PackageContents = {
     dataHash: 'ab',
   },
   scriptlets: { 'post-install': Buffer.from('#!/bin/sh\n').toString('base64') },
+  texts: { 'etc/busybox-paths.d/hello': '/bin/vi\n' },
   entries: [
     { path: 'usr/bin', type: 'directory', mode: 0o755, uid: 0, gid: 0, sha1: '', target: '' },
     { path: 'usr/bin/hello', type: 'file', mode: 0o4755, uid: 0, gid: 5, sha1: 'AAAA', target: '' },

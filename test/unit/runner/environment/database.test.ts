@@ -20,6 +20,8 @@ const SETTINGS: EnvironmentSettings = {
   configuration: { contents: {} },
 };
 
+type Settings = Partial<Parameters<typeof databaseTar>[2]>;
+
 interface Member {
   readonly type: string;
   readonly attributes: string;
@@ -28,12 +30,12 @@ interface Member {
 
 async function members(
   packages: readonly SmallPackage[],
-  settings: Partial<EnvironmentSettings> = {},
+  settings: Settings = {},
 ): Promise<Map<string, Member>> {
   return membersOf(tarOf(packages, settings));
 }
 
-function tarOf(packages: readonly SmallPackage[], settings: Partial<EnvironmentSettings> = {}): Buffer {
+function tarOf(packages: readonly SmallPackage[], settings: Settings = {}): Buffer {
   const locked = packages.map((one): LockedPackage => {
     const contents = contentsOf(one);
     const controlChecksum = `Q1${one.name}/+=`;
@@ -53,7 +55,7 @@ function tarOf(packages: readonly SmallPackage[], settings: Partial<EnvironmentS
     places: locked.map((_, index) => index),
     base: BASE_DIRECTORIES,
   });
-  return databaseTar(locked, tree, { ...SETTINGS, ...settings });
+  return databaseTar(locked, tree, { ...SETTINGS, links: [], ...settings });
 }
 
 async function membersOf(tar: Buffer): Promise<Map<string, Member>> {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { finishingScript } from '../../../../runner/environment/finish.ts';
 import { hasCode } from '../../shared/apk/package-fixture.ts';
 
-const NONE = { accounts: { users: [], groups: [] }, paths: [], busybox: undefined };
+const NONE = { accounts: { users: [], groups: [] }, paths: [], busyboxLinks: 'all' } as const;
 const PATH = { path: '/x', uid: 0, gid: 0, permissions: 0, source: '', recursive: false };
 
 test('a path of unknown type is the author’s error', () => {
@@ -27,7 +27,7 @@ test('a shell can read the script whatever names and texts hold', () => {
       path: odd,
       source: odd,
     })),
-    busybox: odd,
+    busyboxLinks: 'all',
   });
   execFileSync('/bin/sh', ['-n', '-c', script]);
   const lines = script.split('\n').filter((line) => line.startsWith("printf '%s\\n'"));

@@ -10,6 +10,7 @@ export interface SmallPackage {
   readonly origin?: string;
   readonly replaces?: readonly string[];
   readonly triggers?: readonly string[];
+  readonly texts?: Readonly<Record<string, string>>;
   readonly scriptlets?: Readonly<Record<string, string>>;
 }
 
@@ -30,7 +31,7 @@ export function contentsOf({ name, entries, scriptlets = {}, ...rest }: SmallPac
     triggers: rest.triggers ?? [],
     dataHash: '',
   };
-  return { info, scriptlets, entries };
+  return { info, scriptlets, texts: rest.texts ?? {}, entries };
 }
 
 type Attributes = Partial<Pick<InstalledEntry, 'uid' | 'gid' | 'mode'>>;

@@ -1,0 +1,33 @@
+import { createReadStream, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { verifyPackage } from '../../shared/apk/package-read.ts';
+import { composeEnvironment } from '../../runner/environment/compose.ts';
+import { fileTree } from '../../runner/environment/file-tree.ts';
+import { directoryLinks } from '../../runner/environment/directory-links.ts';
+import { BASE_DIRECTORIES, databaseTar } from '../../runner/environment/database.ts';
+import { indexEntryOf } from '../../shared/apk/package-index.ts';
+import { definition } from '../../runner/buildkit/llb.ts';
+import { gzipSync } from 'node:zlib';
+const folder = '/work/main/.carryall/bench/debian/x86_64';
+const locked: any[] = [];
+for (const f of readdirSync(folder).filter((x) => x.endsWith('.apk')).sort()) {
+  const v = await verifyPackage({ source: createReadStream(join(folder, f)) });
+  locked.push({ id: f, url: 'http://x/' + f, repository: { location: 'http://x', baseUrl: 'http://x', mayBeEmpty: false, keys: new Map() }, controlChecksum: v.controlChecksum, sha256: v.sha256, bytes: v.size, contents: v.contents, entry: indexEntryOf({ info: v.info, controlChecksum: v.controlChecksum, size: v.size }) });
+}
+console.log(locked.length, locked.reduce((a, b) => a + b.contents.entries.length, 0));
+const options: any = { packages: locked, base: new Set(), layout: 'merge', authSecrets: new Map(), arch: 'x86_64', world: [], repositories: [], keys: new Map(), configuration: {}, accounts: { users: [], groups: [] }, paths: [] };
+const time = (name: string, f: () => unknown) => { for (let i = 0; i < 3; i++) f(); const t = performance.now(); for (let i = 0; i < 20; i++) f(); console.log(name, ((performance.now() - t) / 20).toFixed(2), 'ms'); };
+let first = performance.now(); composeEnvironment(options); console.log('first compose', performance.now() - first);
+first = performance.now(); composeEnvironment(options); console.log('second compose', performance.now() - first);
+time('compose', () => composeEnvironment(options));
+const contents = locked.map((x) => x.contents);
+time('links', () => directoryLinks(contents));
+const tree = fileTree({ packages: contents, places: contents.map((_, i) => i), base: BASE_DIRECTORIES });
+time('tree', () => fileTree({ packages: contents, places: contents.map((_, i) => i), base: BASE_DIRECTORIES }));
+time('database', () => databaseTar(locked, tree, options));
+const tar = databaseTar(locked, tree, options);
+console.log('tar', tar.length, gzipSync(tar, { level: 1 }).length);
+time('gzip', () => gzipSync(tar, { level: 1 }));
+const env = composeEnvironment(options);
+time('definition', () => definition(env.root));
+console.log('moved', tree.changes.filter((c) => c.moved.length).length, 'removed', tree.changes.filter((c) => c.removed.length).length, 'disputed', tree.disputed.length);
