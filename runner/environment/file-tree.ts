@@ -25,7 +25,7 @@ export interface LayerChanges {
 
 /** What one package has installed, in its order. */
 export interface InstalledFiles {
-  /** Each directory with the files in it that are this package's; their paths are last names. */
+  /** Each directory with the files in it that are this package's, whatever place their own paths name. */
   readonly directories: ReadonlyMap<string, readonly InstalledEntry[]>;
 }
 
@@ -55,15 +55,18 @@ export interface FileTreeOptions {
 
 const PLAIN_DIRECTORY: DirectoryAttributes = { uid: 0, gid: 0, mode: 0o755 };
 
-/** A path that is no directory. */
-interface Holding {
-  /** Index of the package whose file it is. */
-  owner: number;
-  entry: InstalledEntry;
+interface Brought {
+  readonly entry: InstalledEntry;
   /** What tells its content from another's. */
-  content: string;
-  /** All packages that bring it, with what they bring. */
-  readonly brought: Map<number, { readonly entry: InstalledEntry; readonly content: string }>;
+  readonly content: string;
+}
+
+/** A path that is no directory. */
+interface Holding extends Brought {
+  /** Index of the package whose file it is. */
+  readonly owner: number;
+  /** All packages that bring it, with what they bring; only where there are several entries. */
+  readonly contenders?: Map<number, Brought>;
 }
 
 /**
@@ -89,7 +92,12 @@ export function fileTree(options: FileTreeOptions): FileTree {
     directories.set(path, attributes);
   };
 
+  /** For each package, where its entries lie. */
+  const entryPaths: (readonly string[])[] = [];
+
   const changes = packages.map((one, index): LayerChanges => {
+    const paths: string[] = [];
+    entryPaths.push(paths);
     const own = ownLinks(one, links);
     const dropped: string[] = [];
     const contents = new Map<string, string>();
@@ -106,6 +114,7 @@ export function fileTree(options: FileTreeOptions): FileTree {
     };
     for (const entry of one.entries) {
       const path = links.entry(entry);
+      paths.push(path);
       makeDirectory(parentOf(path));
       if (entry.type === 'directory') {
         addDirectory(path, entry, one);
@@ -127,18 +136,20 @@ export function fileTree(options: FileTreeOptions): FileTree {
       if (directories.has(path)) throw clash(path, undefined, one);
       const held = files.get(path);
       if (held === undefined) {
-        files.set(path, { owner: index, entry, content, brought: new Map([[index, { entry, content }]]) });
+        files.set(path, { owner: index, entry, content });
         continue;
       }
-      const earlier = held.brought.get(index);
+      const contenders = held.contenders ?? new Map<number, Brought>([[held.owner, held]]);
+      files.set(path, { ...held, contenders });
+      const earlier = contenders.get(index);
       if (earlier !== undefined && own.entry(earlier.entry) !== own.entry(entry)) {
         const isSame = earlier.content === content;
         dropped.push(own.entry(isSame ? entry : earlier.entry));
         if (isSame) continue;
       }
-      held.brought.set(index, { entry, content });
+      contenders.set(index, { entry, content });
       if (held.owner !== index && !takesOver(packages, { held, content, index, path })) continue;
-      Object.assign(held, { owner: index, entry, content });
+      files.set(path, { owner: index, entry, content, contenders });
     }
     const { moved, places: newPlaces } = movesOf(one, own, links);
     // A directory that is moved onto one of its package may get or leave the wrong attributes.
@@ -148,10 +159,10 @@ export function fileTree(options: FileTreeOptions): FileTree {
     return { dropped, moved, removed: [] };
   });
   refuseReplacedLinks(packages, { links, files });
-  const contested = [...files].filter(([, held]) => held.brought.size > 1);
+  const contested = [...files].filter(([, held]) => (held.contenders?.size ?? 0) > 1);
   return {
     changes: changes.map((one, index) => ({ ...one, removed: lostPaths(contested, places, index) })),
-    installed: installedFiles(packages, { links, files }),
+    installed: installedFiles(packages, { entryPaths, files }),
     directories,
     disputed: [...disputed].sort(),
     place: links.directory,
@@ -198,8 +209,8 @@ function lostPaths(
 ): readonly string[] {
   const place = places[index] ?? 0;
   const lost: string[] = [];
-  for (const [path, { owner, entry, content, brought }] of contested) {
-    const own = brought.get(index);
+  for (const [path, { owner, entry, content, contenders }] of contested) {
+    const own = contenders?.get(index);
     if (owner === index || own === undefined || place < (places[owner] ?? 0)) continue;
     if (own.content !== content || !sameAttributes(own.entry, entry)) lost.push(path);
   }
@@ -208,30 +219,37 @@ function lostPaths(
 
 function installedFiles(
   packages: readonly PackageContents[],
-  tree: { readonly links: DirectoryLinks; readonly files: ReadonlyMap<string, Holding> },
+  tree: {
+    readonly entryPaths: readonly (readonly string[])[];
+    readonly files: ReadonlyMap<string, Holding>;
+  },
 ): InstalledFiles[] {
   return packages.map((one, index) => {
     const directories = new Map<string, InstalledEntry[]>();
-    for (const entry of one.entries) {
-      const path = tree.links.entry(entry);
+    const inside = (directory: string): InstalledEntry[] => {
+      const known = directories.get(directory);
+      if (known !== undefined) return known;
+      const made: InstalledEntry[] = [];
+      directories.set(directory, made);
+      return made;
+    };
+    for (const [at, entry] of one.entries.entries()) {
+      const path = tree.entryPaths[index]?.[at] ?? '';
+      if (entry.type === 'directory') {
+        inside(path);
+        continue;
+      }
       const held = tree.files.get(path);
-      const directory = entry.type === 'directory' ? path : parentOf(path);
-      const inside = directories.get(directory) ?? [];
-      directories.set(directory, inside);
-      if (entry.type === 'directory' || held?.owner !== index || held.entry !== entry) continue;
-      inside.push({
-        ...entry,
-        path: path.slice(directory === '' ? 0 : directory.length + 1),
-        sha1: sha1Of(held),
-      });
+      const siblings = inside(parentOf(path));
+      if (held?.owner === index && held.entry === entry) siblings.push(withSha1(held));
     }
     return { directories };
   });
 }
 
-/** Of a hard link, that of what it joins. */
-function sha1Of({ content, entry }: Holding): string {
-  return entry.type === 'hardlink' ? content.slice(content.indexOf(' ') + 1) : entry.sha1;
+/** A hard link has that of what it joins. */
+function withSha1({ content, entry }: Holding): InstalledEntry {
+  return entry.type === 'hardlink' ? { ...entry, sha1: content.slice(content.indexOf(' ') + 1) } : entry;
 }
 
 function sameAttributes(a: DirectoryAttributes, b: DirectoryAttributes): boolean {

@@ -1,4 +1,5 @@
 /** The environment of one build: solved, verified, and composed for the BuildKit it is made in. */
+import { setImmediate } from 'node:timers/promises';
 import { publicKeyName, type SigningKey } from '../../shared/apk/keys.ts';
 import type { BuildPlan } from '../../shared/build-file/plan.ts';
 import { asPipelineError } from '../../shared/errors.ts';
@@ -97,10 +98,13 @@ async function composed(
   const { plan, signal } = options;
   const { repositories, locked } = made;
   await options.onLocked?.(locked);
+  const layout = await options.layout();
+  // Composing takes some tens of milliseconds of the only thread: of several, each lets the others' calls through.
+  await setImmediate();
   const environment = composeEnvironment({
     packages: locked,
     base: basePackages(context, locked),
-    layout: await options.layout(),
+    layout,
     authSecrets: authSecrets(repositories),
     world: plan.environment.packages,
     arch: plan.arch,
@@ -150,10 +154,10 @@ function basePackages(
   if (world.length === 0) return new Set();
   const configured = locked.filter((one) => repositories.includes(one.repository));
   if (!world.every((name) => configured.some((one) => one.entry.name === name))) return new Set();
-  const sources = configured.map(({ entry, repository }) => ({
+  const sources = repositories.map((repository) => ({
     repository: repository.location,
     pin: repository.pin,
-    entries: [entry],
+    entries: configured.filter((one) => one.repository === repository).map((one) => one.entry),
   }));
   try {
     const { packages } = solve({ world, indexes: buildUniverse(sources) });

@@ -11,7 +11,7 @@ export interface InstalledPackage {
 }
 
 export interface InstalledDirectory extends Owned {
-  /** `path` is the last name. */
+  /** Of their paths only the last name counts. */
   readonly files: readonly InstalledEntry[];
 }
 
@@ -59,15 +59,16 @@ export function formatInstalled(packages: Iterable<InstalledPackage>): string {
       lines.push(`F:${path}`);
       if (!isPlain(directory, DIRECTORY_MODE)) lines.push(`M:${attributes(directory)}`);
       for (const file of directory.files) {
-        if (file.path.includes('\n')) continue;
-        lines.push(`R:${file.path}`);
+        const name = file.path.slice(file.path.lastIndexOf('/') + 1);
+        if (name.includes('\n')) continue;
+        lines.push(`R:${name}`);
         if (!isPlain(file, FILE_MODE)) lines.push(`a:${attributes(file)}`);
         if (file.sha1 !== '') lines.push(`Z:Q1${file.sha1}`);
       }
     }
     lines.push('');
   }
-  return lines.map((line) => `${line}\n`).join('');
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
 function isPlain({ uid, gid, mode }: Owned, plainMode: number): boolean {

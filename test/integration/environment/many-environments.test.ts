@@ -43,10 +43,12 @@ test(`${ENVIRONMENTS} environments at once fetch each package once, in ${MAX_RSS
   const endpoint = await startEndpoint({ buckets: ['builds'] });
   await using buildkit = await startRealBuildkit();
   const input: ChildInput = {
-    arch: debian.arch,
+    arch: debian.arch === 'aarch64' ? 'aarch64' : 'x86_64',
     repositoryUrl: server.url,
-    keyName: publicKeyName(key),
+    publicKeyName: publicKeyName(key),
     publicKey: publicKeyPem(key),
+    keyFolder: join(carryall, 'test-pipelines'),
+    keyName: key.name,
     firestoreProject: (await openProject()).id,
     firestoreAddress,
     storageUrl: endpoint.url,
@@ -55,7 +57,11 @@ test(`${ENVIRONMENTS} environments at once fetch each package once, in ${MAX_RSS
     base: ['build-base', 'busybox-static'],
     worlds: Array.from({ length: ENVIRONMENTS }, (_, index) => worldOf(index)),
   };
-  const child = spawn(process.execPath, [...(process.env['CHILD_FLAGS'] ?? '').split(' ').filter(Boolean), CHILD], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    [...(process.env['CHILD_FLAGS'] ?? '').split(' ').filter(Boolean), CHILD],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
   child.stdin.end(JSON.stringify(input));
   const printed = await text(child.stdout);
   assert.notEqual(printed, '', 'the process ended without a word');

@@ -1,11 +1,15 @@
 /** What the test of many environments and its child process tell each other. */
 import { z } from 'zod';
+import { ARCHITECTURE_NAMES } from '../../../shared/build-file/architecture.ts';
 
 export const childInput = z.object({
-  arch: z.string(),
+  arch: z.enum(ARCHITECTURE_NAMES),
   repositoryUrl: z.string(),
-  keyName: z.string(),
+  publicKeyName: z.string(),
   publicKey: z.string(),
+  /** Of a key that packages could be signed with. */
+  keyFolder: z.string(),
+  keyName: z.string(),
   firestoreProject: z.string(),
   firestoreAddress: z.string(),
   storageUrl: z.string(),

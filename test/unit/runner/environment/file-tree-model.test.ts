@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type FileTree, fileTree } from '../../../../runner/environment/file-tree.ts';
@@ -128,7 +129,7 @@ function owners(tree: FileTree, some: readonly PackageContents[]): string[] {
   return tree.installed
     .flatMap(({ directories }, index) =>
       [...directories].flatMap(([at, files]) =>
-        files.map((one) => `${at === '' ? '' : `${at}/`}${one.path} ${some[index]?.info.name}`),
+        files.map((one) => `${at === '' ? '' : `${at}/`}${basename(one.path)} ${some[index]?.info.name}`),
       ),
     )
     .sort();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { describe, test } from 'node:test';
 import { type FileTree, fileTree } from '../../../../runner/environment/file-tree.ts';
 import type { InstalledEntry } from '../../../../shared/apk/package-contents.ts';
@@ -22,7 +23,9 @@ function treeOf(
 function installed(tree: FileTree): string[][] {
   return tree.installed.map(({ directories }) =>
     [...directories].flatMap(([path, files]) =>
-      files.map((one) => `${path === '' ? '' : `${path}/`}${one.path} ${one.mode.toString(8)} ${one.sha1}`),
+      files.map(
+        (one) => `${path === '' ? '' : `${path}/`}${basename(one.path)} ${one.mode.toString(8)} ${one.sha1}`,
+      ),
     ),
   );
 }
