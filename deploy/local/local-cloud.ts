@@ -6,6 +6,7 @@
 import { mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PipelineError } from '../../shared/errors.ts';
+import { RUNNER_ENVIRONMENT, RUNNER_FLAGS } from '../runner-process.ts';
 import { localSigningKey } from './bootstrap/local-key.ts';
 import { prepareBootstrapRepository } from './bootstrap/repository.ts';
 import type { LocalConfig } from './config.ts';
@@ -253,7 +254,8 @@ async function startParts(
         signal: partSignal,
       });
       try {
-        await checkBuildkit(found.address);
+        const { merges } = await checkBuildkit(found.address);
+        if (!merges) log('this BuildKit has no MergeOp: each new environment is unpacked as a whole');
       } catch (error) {
         await found.close();
         throw error;
@@ -319,6 +321,7 @@ async function startParts(
     STEP_NETWORK: 'host',
     BASE_PACKAGES: 'build-base',
     SPOOL_FOLDER: join(folder, 'spool'),
+    ...RUNNER_ENVIRONMENT,
     ...options.runnerEnvironment,
   };
   await start(
@@ -326,7 +329,7 @@ async function startParts(
       ...base,
       name: 'runner',
       command: node,
-      args: [join(config.root, 'runner/main.ts')],
+      args: [...RUNNER_FLAGS, join(config.root, 'runner/main.ts')],
       env: runnerEnvironment,
       readyUrl: `http://${address('runner')}/readyz`,
       stopGraceMs: 40_000,

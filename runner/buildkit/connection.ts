@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { credentials, Metadata } from '@grpc/grpc-js';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { PipelineError } from '../../shared/errors.ts';
 import { ControlClient, type WorkerRecord } from './gen/control.ts';
 import { fromGrpcError } from './grpc-error.ts';
@@ -15,9 +16,14 @@ const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
 /** HTTP/2 window: the default of 64 KiB halves the throughput of a tar export. */
 const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024;
 
+/** Uploads at the same time: each is copied several times on its way, and builds that begin together all upload. */
+const UPLOADS = 8;
+
 export interface BuildkitConnection extends AsyncDisposable {
   readonly address: string;
   readonly control: ControlClient;
+  /** Does what sends an upload, when it is its turn. */
+  readonly upload: LimitFunction;
   /** Workers of the daemon; also the health probe. `timeoutMs` bounds the wait, default 10 s. */
   workers(timeoutMs?: number): Promise<WorkerRecord[]>;
 }
@@ -53,6 +59,7 @@ export async function connectBuildkit(address: string): Promise<BuildkitConnecti
   return {
     address,
     control,
+    upload: pLimit(UPLOADS),
     async workers(timeoutMs = 10_000) {
       const { promise, resolve, reject } = Promise.withResolvers<WorkerRecord[]>();
       control.listWorkers(

@@ -82,7 +82,10 @@ export function openSession(connection: BuildkitConnection, services: SessionSer
         return;
       }
       call.resume();
-      send(call, open()).then(
+      const sent = connection.upload(async () => {
+        if (!call.cancelled) await send(call, open());
+      });
+      sent.then(
         () => call.end(),
         (error: unknown) => call.emit('error', statusError(status.ABORTED, fail(error).message)),
       );
@@ -182,7 +185,8 @@ async function send(
 ): Promise<void> {
   for await (const piece of source) {
     for (let start = 0; start < piece.length; start += MAX_CHUNK_BYTES) {
-      const data = Buffer.from(piece.subarray(start, start + MAX_CHUNK_BYTES));
+      const part = piece.subarray(start, start + MAX_CHUNK_BYTES);
+      const data = Buffer.from(part.buffer, part.byteOffset, part.length);
       if (call.write({ data })) continue;
       const { promise, resolve } = Promise.withResolvers<void>();
       call.once('drain', resolve);

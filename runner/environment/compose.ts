@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { constants, gzipSync } from 'node:zlib';
+import type { PackageContents } from '../../shared/apk/package-contents.ts';
 import { SCRIPTLET_NAMES } from '../../shared/apk/package-write.ts';
 import { exec, type FileStep, fileOp, httpSource, merge, type Output } from '../buildkit/llb.ts';
 import { busyboxLinks } from './busybox.ts';
@@ -52,8 +53,8 @@ export function composeEnvironment(options: ComposeOptions): ComposedEnvironment
   const database = gzipSync(databaseTar(packages, tree, { ...options, links: links ?? [] }), {
     level: constants.Z_BEST_SPEED,
   });
-  const sources = new Map(packages.map((one) => [one, packageSource(one, options)] as const));
-  const layers = packageLayers(packages, { tree, sources });
+  const plain = new Map(packages.map((one) => [one, plainLayer(one, options)] as const));
+  const layers = packageLayers(packages, { tree, plain });
   const uploaded = httpSource({
     url: `http://buildkit-session/${DATABASE}`,
     checksum: `sha256:${createHash('sha256').update(database).digest('hex')}`,
@@ -81,7 +82,7 @@ export function composeEnvironment(options: ComposeOptions): ComposedEnvironment
   return {
     root,
     uploads: new Map([[DATABASE, () => inPieces(database)]]),
-    sources: new Map([...sources].map(([one, output]) => [output.op.digest, one])),
+    sources: new Map([...plain].map(([one, { source }]) => [source.op.digest, one])),
   };
 }
 
@@ -127,43 +128,79 @@ interface Layer {
   readonly onTop: readonly FileStep[];
 }
 
+/** A package as it is in every environment that leaves it alone. */
+interface PlainLayer extends Layer {
+  readonly source: Output;
+  readonly unpack: FileStep;
+}
+
+interface KnownLayer {
+  readonly url: string;
+  readonly sha256: string;
+  readonly secret: string | undefined;
+  readonly layer: PlainLayer;
+}
+
+/** Layers made before, of packages that are still known: held by many environments, they are in memory once. */
+const knownLayers = new WeakMap<PackageContents, KnownLayer>();
+
+function plainLayer(one: LockedPackage, { authSecrets }: Pick<ComposeOptions, 'authSecrets'>): PlainLayer {
+  const { url, sha256 } = one;
+  const secret = authSecrets.get(one.repository.location);
+  const before = knownLayers.get(one.contents);
+  if (before?.url === url && before.sha256 === sha256 && before.secret === secret) return before.layer;
+  const name = `${one.entry.name}-${one.entry.version}`;
+  const source = httpSource({
+    url,
+    checksum: `sha256:${sha256}`,
+    filename: 'package.apk',
+    name: `fetch ${name}`,
+    ...(secret === undefined ? {} : { authHeaderSecret: secret }),
+  });
+  const unpack: FileStep = { unpack: source, from: '/package.apk', to: '/' };
+  const output = fileOp('scratch', [unpack, ...withoutApkFiles(one)], `unpack ${name}`);
+  const layer = { source, unpack, output, onTop: [unpack] };
+  knownLayers.set(one.contents, { url, sha256, secret, layer });
+  return layer;
+}
+
 function packageLayers(
   packages: readonly LockedPackage[],
-  what: { readonly tree: FileTree; readonly sources: ReadonlyMap<LockedPackage, Output> },
+  what: { readonly tree: FileTree; readonly plain: ReadonlyMap<LockedPackage, PlainLayer> },
 ): ReadonlyMap<LockedPackage, Layer> {
   const layers = new Map<LockedPackage, Layer>();
   for (const [index, one] of packages.entries()) {
-    const source = what.sources.get(one);
+    const plain = what.plain.get(one);
     const changes = what.tree.changes[index];
-    if (source !== undefined && changes !== undefined) layers.set(one, packageLayer(one, source, changes));
+    if (plain !== undefined && changes !== undefined) layers.set(one, changedLayer(one, plain, changes));
   }
   return layers;
 }
 
-function packageLayer(one: LockedPackage, source: Output, changes: LayerChanges): Layer {
+/** One op from an empty layer: a removal in a layer of its own would also remove from the layers it is merged with. */
+function changedLayer(one: LockedPackage, plain: PlainLayer, changes: LayerChanges): Layer {
+  const { moved, dropped, removed } = changes;
+  if (moved.length + dropped.length + removed.length === 0) return plain;
+  const without = (paths: readonly string[]): FileStep[] => paths.map((path) => ({ remove: `/${path}` }));
   const name = `${one.entry.name}-${one.entry.version}`;
-  const unpack: FileStep = { unpack: source, from: '/package.apk', to: '/' };
-  const cleaned = [unpack, ...withoutApkFiles(one)];
-  const removed = changes.removed.map((path): FileStep => ({ remove: `/${path}` }));
-  const dropped = changes.dropped.map((path): FileStep => ({ remove: `/${path}` }));
-  const whole = fileOp('scratch', [...cleaned, ...dropped], `unpack ${name}`);
-  if (removed.length === 0 && changes.moved.length === 0) return { output: whole, onTop: [unpack] };
-  // One op from an empty layer: a removal in a layer of its own would also remove from the layers it is merged with.
-  const output =
-    changes.moved.length === 0
-      ? fileOp('scratch', [...cleaned, ...removed], `unpack part of ${name}`)
-      : fileOp(
-          'scratch',
-          [
-            { copy: whole, from: '/', to: '/', content: true },
-            ...changes.moved.map(
-              ({ from, to }): FileStep => ({ copy: whole, from: `/${from}`, to: `/${to}`, content: true }),
-            ),
-            ...changes.moved.map(({ misplaced }): FileStep => ({ remove: `/${misplaced}` })),
-            ...removed,
-          ],
-          `move parts of ${name}`,
-        );
+  const cleaned = [plain.unpack, ...withoutApkFiles(one), ...without(dropped)];
+  if (moved.length === 0) {
+    const output = fileOp('scratch', [...cleaned, ...without(removed)], `unpack part of ${name}`);
+    return { output, onTop: [onTopOfAll(output)] };
+  }
+  const whole = fileOp('scratch', cleaned, `unpack ${name}`);
+  const output = fileOp(
+    'scratch',
+    [
+      onTopOfAll(whole),
+      ...moved.map(
+        ({ from, to }): FileStep => ({ copy: whole, from: `/${from}`, to: `/${to}`, content: true }),
+      ),
+      ...moved.map(({ misplaced }): FileStep => ({ remove: `/${misplaced}` })),
+      ...without(removed),
+    ],
+    `move parts of ${name}`,
+  );
   return { output, onTop: [onTopOfAll(output)] };
 }
 
@@ -197,17 +234,6 @@ function withoutApkFiles(one: LockedPackage): FileStep[] {
 
 const ALL_DOT_FILES: FileStep = { remove: '/.*', wildcard: true };
 const DOT_FILES = ['.PKGINFO', '.melange.yaml', '.dummy', ...SCRIPTLET_NAMES.map((name) => `.${name}`)];
-
-function packageSource(one: LockedPackage, { authSecrets }: Pick<ComposeOptions, 'authSecrets'>): Output {
-  const secret = authSecrets.get(one.repository.location);
-  return httpSource({
-    url: one.url,
-    checksum: `sha256:${one.sha256}`,
-    filename: 'package.apk',
-    name: `fetch ${one.entry.name}-${one.entry.version}`,
-    ...(secret === undefined ? {} : { authHeaderSecret: secret }),
-  });
-}
 
 /** What runs the finishing script: busybox where its links, `sh` among them, are still to be made. */
 function shell(tree: FileTree): string[] {

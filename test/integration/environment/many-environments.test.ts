@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { localSigningKey } from '../../../deploy/local/bootstrap/local-key.ts';
 import { BOOTSTRAP_NAMES, prepareBootstrapRepository } from '../../../deploy/local/bootstrap/repository.ts';
+import { RUNNER_ENVIRONMENT, RUNNER_FLAGS } from '../../../deploy/runner-process.ts';
 import { publicKeyName, publicKeyPem } from '../../../shared/apk/keys.ts';
 import { startLoopbackServer } from '../../pipelines/loopback.ts';
 import { skipReason, startRealBuildkit } from '../buildkit/real-buildkit.ts';
@@ -57,11 +58,10 @@ test(`${ENVIRONMENTS} environments at once fetch each package once, in ${MAX_RSS
     base: ['build-base', 'busybox-static'],
     worlds: Array.from({ length: ENVIRONMENTS }, (_, index) => worldOf(index)),
   };
-  const child = spawn(
-    process.execPath,
-    [...(process.env['CHILD_FLAGS'] ?? '').split(' ').filter(Boolean), CHILD],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+  const child = spawn(process.execPath, [...RUNNER_FLAGS, CHILD], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...RUNNER_ENVIRONMENT },
+  });
   child.stdin.end(JSON.stringify(input));
   const printed = await text(child.stdout);
   assert.notEqual(printed, '', 'the process ended without a word');
