@@ -38,7 +38,7 @@ export interface EnvironmentSettings {
   readonly arch: string;
   /** The constraints that were asked for: `/etc/apk/world`. */
   readonly world: readonly string[];
-  /** The repositories that the build file itself names: `/etc/apk/repositories`. */
+  /** The repositories that the build file names, and not for building only: `/etc/apk/repositories`. */
   readonly repositories: readonly string[];
   /** PEM of each file of `/etc/apk/keys`, by its name. */
   readonly keys: ReadonlyMap<string, string>;

@@ -108,7 +108,7 @@ async function composed(
     authSecrets: authSecrets(repositories),
     world: plan.environment.packages,
     arch: plan.arch,
-    repositories: plan.environment.repositories,
+    repositories: plan.environment.keptRepositories,
     keys: keysOf(context, repositories),
     configuration: configurationOf(plan, locked),
     accounts: plan.environment.accounts,
@@ -186,10 +186,10 @@ function keysOf(
 
 /** What `/etc/apko.json` says (spec environment §9, §10). */
 function configurationOf(plan: BuildPlan, locked: readonly LockedPackage[]): Record<string, unknown> {
-  const { repositories, accounts, variables } = plan.environment;
+  const { keptRepositories, accounts, variables } = plan.environment;
   return {
     contents: {
-      repositories,
+      repositories: keptRepositories,
       packages: locked.map((one) => `${one.entry.name}=${one.entry.version}`).sort(),
     },
     accounts: { users: accounts.users, groups: accounts.groups },

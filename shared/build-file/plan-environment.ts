@@ -39,6 +39,7 @@ export function planEnvironment({
       ...textValues(contents?.buildRepositories),
       ...textValues(contents?.repositories),
     ]),
+    keptRepositories: sortedUnique(textValues(contents?.repositories)),
     keyring: sortedUnique(textValues(contents?.keyring)),
     accounts: planAccounts(section?.accounts),
     variables: sortedRecord(Object.entries(variables)),

@@ -104,7 +104,10 @@ export interface PlannedStep {
 export interface PlannedEnvironment {
   /** Constraints, sorted, unique; what steps need included. */
   readonly packages: readonly string[];
+  /** Where the packages come from, those for building only included. */
   readonly repositories: readonly string[];
+  /** What the finished environment says of its repositories: those not for building only. */
+  readonly keptRepositories: readonly string[];
   readonly keyring: readonly string[];
   readonly accounts: PlannedAccounts;
   /** Keys sorted. */

@@ -155,7 +155,9 @@ describe('reading apk packages', () => {
         .split('\n');
       assert.deepEqual(
         verified.contents.entries.map((one) => one.path),
-        names.filter((one) => !/^\.(SIGN|PKGINFO|melange|pre|post)/.test(one)).map((one) => one.replace(/\/$/, '')),
+        names
+          .filter((one) => !/^\.(SIGN|PKGINFO|melange|pre|post)/.test(one))
+          .map((one) => one.replace(/\/$/, '')),
       );
       const reading = await readPackage(createReadStream(join(corpus, name)));
       const signature = names.find((one) => one.startsWith('.SIGN.'))?.replace(/^\.SIGN\.RSA(256)?\./, '');

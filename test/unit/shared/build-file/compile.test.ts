@@ -323,6 +323,15 @@ describe('steps', () => {
 });
 
 describe('the plan', () => {
+  test('knows repositories that are for building only from those that an environment keeps', () => {
+    const { environment } = compiled(
+      'package: {name: a, version: 1}\n' +
+        'environment: {contents: {build_repositories: [https://b.example], repositories: [https://a.example]}}\n',
+    );
+    assert.deepEqual(environment.repositories, ['https://a.example', 'https://b.example']);
+    assert.deepEqual(environment.keptRepositories, ['https://a.example']);
+  });
+
   const plan = compiled(fixture('lantern.yaml').text, { commit: 'abc', sourceDateEpoch: 0 });
 
   test('has the metadata of every package, subpackages inheriting only version, licence and commit', () => {
