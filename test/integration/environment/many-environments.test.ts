@@ -40,7 +40,7 @@ test(`${ENVIRONMENTS} environments at once fetch each package once, in ${MAX_RSS
       .on('error', () => response.writeHead(404).end())
       .pipe(response);
   });
-  const { firestoreAddress, openProject } = await startEmulators();
+  const emulators = await startEmulators();
   const endpoint = await startEndpoint({ buckets: ['builds'] });
   await using buildkit = await startRealBuildkit();
   const input: ChildInput = {
@@ -50,8 +50,8 @@ test(`${ENVIRONMENTS} environments at once fetch each package once, in ${MAX_RSS
     publicKey: publicKeyPem(key),
     keyFolder: join(carryall, 'test-pipelines'),
     keyName: key.name,
-    firestoreProject: (await openProject()).id,
-    firestoreAddress,
+    firestoreProject: (await emulators.openProject()).id,
+    firestoreAddress: emulators.firestoreAddress,
     storageUrl: endpoint.url,
     bucket: 'builds',
     buildkitAddress: buildkit.address,
