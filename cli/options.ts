@@ -49,7 +49,7 @@ export const OPTIONS = {
     short: 'r',
     multiple: true,
     value: 'REPOSITORY',
-    help: 'URL or folder that holds ARCH/APKINDEX.tar.gz, or "@tag URL"; repeatable',
+    help: 'URL, gs://BUCKET/PATH or folder that holds ARCH/APKINDEX.tar.gz, or "@tag URL"; repeatable',
   },
   'keyring-append': {
     type: 'string',
@@ -141,7 +141,8 @@ each package: signed index, control checksum, data hash. As text: a line with na
 sha256 and bytes for each package, in the order of installation. As json: a line for each FILE.
 As apkindex: the records of the index.
 
-Repositories that the build file names itself must be https; its keyring is not used.
+Repositories that the build file names itself must be https, on public addresses; its keyring
+is not used. Credentials of repositories come from the environment variable HTTP_AUTH.
 
 With --lock nothing is solved: the packages are those that LOCKFILE has for the FILE and the
 architecture. Each must still be there with the very digest that was locked.

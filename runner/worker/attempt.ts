@@ -218,6 +218,9 @@ interface SolveInputs {
   readonly signal: AbortSignal;
 }
 
+/** A repository that is signed anew while a build begins is through by then; one that never settles is broken. */
+const MAX_RENEWALS = 10;
+
 /** Runs the steps; once more for each time that a package's file turns out to have been signed anew. */
 async function solvePlan(
   context: EngineContext,
@@ -225,13 +228,13 @@ async function solvePlan(
   what: SolveInputs,
 ): Promise<readonly StepTiming[]> {
   let { environment } = what;
-  for (;;) {
+  for (let renewals = 0; ; renewals += 1) {
     const failed = new Set<string>();
     const onFailed = (digest: string): void => void failed.add(digest);
     try {
       return await solveOnce(context, options, { ...what, environment, onFailed });
     } catch (error) {
-      if (asPipelineError(error).code !== 'buildkit-failed') throw error;
+      if (asPipelineError(error).code !== 'buildkit-failed' || renewals === MAX_RENEWALS) throw error;
       environment = await environment?.renewed(failed);
       if (environment === undefined) throw error;
       options.log.write('a package of the environment was signed anew; its new file is used\n');

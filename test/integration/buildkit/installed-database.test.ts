@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { localSigningKey } from '../../../deploy/local/bootstrap/local-key.ts';
 import { prepareBootstrapRepository } from '../../../deploy/local/bootstrap/repository.ts';
 import { exec } from '../../../runner/buildkit/llb.ts';
+import { supportsMerge } from '../../../runner/buildkit/merge-support.ts';
 import { solve } from '../../../runner/buildkit/solve.ts';
 import { type ComposeOptions, composeEnvironment } from '../../../runner/environment/compose.ts';
 import type { LockedPackage } from '../../../runner/environment/lock.ts';
@@ -17,7 +18,13 @@ import { startLoopbackServer } from '../../pipelines/loopback.ts';
 import { lockedPackages, writeTestPackages } from './installable-packages.ts';
 import { type ListedPath, readInstalled, readTree, type Tree, type TreeEntry } from './installed-tree.ts';
 import { BASE, LONG, libraryWithoutLink, OWN, SPECIAL } from './packages-to-install.ts';
-import { type RealBuildkit, skipReason, startRealBuildkit } from './real-buildkit.ts';
+import {
+  type RealBuildkit,
+  skipOwnEngine,
+  skipReason,
+  startBuildkitWithoutMerge,
+  startRealBuildkit,
+} from './real-buildkit.ts';
 
 const carryall = fileURLToPath(new URL('../../../.carryall/', import.meta.url));
 
@@ -123,10 +130,13 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     });
   };
 
-  const made = async ({ root, uploads }: ReturnType<typeof composeEnvironment>): Promise<Tree> => {
+  const made = async (
+    { root, uploads }: ReturnType<typeof composeEnvironment>,
+    { connection }: Pick<RealBuildkit, 'connection'> = buildkit,
+  ): Promise<Tree> => {
     let tree = new Map<string, TreeEntry>();
     await solve({
-      connection: buildkit.connection,
+      connection,
       output: root,
       services: {
         uploads,
@@ -318,8 +328,15 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     assert.equal(at('usr/lib/libacl.so.1'), 'nothing');
   });
 
-  test('is the same tree when a daemon without MergeOp makes it', async () => {
+  test('is the same tree in one layer', async () => {
     const stacked = await made(composed({ layout: 'one-layer' }));
+    assert.deepEqual(differences(merged, stacked), []);
+  });
+
+  test('is the same tree when a daemon without MergeOp makes it', { skip: skipOwnEngine }, async () => {
+    await using other = await startBuildkitWithoutMerge();
+    assert.equal(await supportsMerge(other.connection, new AbortController().signal), false);
+    const stacked = await made(composed({ layout: 'one-layer' }), other);
     assert.deepEqual(differences(merged, stacked), []);
   });
 

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Timestamp } from '@google-cloud/firestore';
 import { localSigningKey } from '../../../deploy/local/bootstrap/local-key.ts';
 import {
   type BootstrapRepository,
@@ -22,11 +21,10 @@ import { splitGzipMembers } from '../../../shared/apk/gzip-split.ts';
 import { type SigningKey, signatureMember } from '../../../shared/apk/keys.ts';
 import { ARCHITECTURE_NAMES, type Architecture } from '../../../shared/build-file/architecture.ts';
 import { PipelineError } from '../../../shared/errors.ts';
-import { NOW } from '../../../shared/firestore/documents.ts';
-import { JOB, type JobRecord, newJob } from '../../../shared/firestore/job-record.ts';
 import { buildIdOfRequest } from '../../../shared/identity.ts';
 import { createObject, readObject } from '../../../shared/storage/objects.ts';
 import { type LoopbackServer, startLoopbackServer } from '../../pipelines/loopback.ts';
+import { recordOf } from '../environment/job-record.ts';
 import { configured, newKey, ringOf } from '../environment/repository-fixture.ts';
 import { clientOf, startEndpoint } from '../gcs/local-endpoint.ts';
 import { type RealBuildkit, skipReason, startRealBuildkit } from './real-buildkit.ts';
@@ -192,25 +190,4 @@ function architectureOf(name: string): Architecture {
   const found = ARCHITECTURE_NAMES.find((one) => one === name);
   assert.ok(found);
   return found;
-}
-
-function recordOf(document: JobRecord['inputs']['document'], arch: Architecture): JobRecord {
-  const fields = newJob({
-    package: 'greeting',
-    arch,
-    version: '1.0-r0',
-    dependencies: [],
-    inputs: { document, source: null, listing: '' },
-    fetchesSources: false,
-    selector: {},
-  });
-  return JOB.schema.parse(written(fields));
-}
-
-/** Fields as they read after they were written. */
-function written(value: unknown): unknown {
-  if (value === NOW) return Timestamp.now();
-  if (Array.isArray(value)) return value.map(written);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, written(one)]));
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { Timestamp } from '@google-cloud/firestore';
 import { connectBuildkit } from '../../../runner/buildkit/connection.ts';
 import { createKnownPackages } from '../../../runner/environment/known-packages.ts';
 import { type LockDocument, parseLockDocument } from '../../../runner/environment/lock-document.ts';
@@ -12,11 +11,11 @@ import { type EngineContext, runAttempt } from '../../../runner/worker/attempt.t
 import { openLog } from '../../../runner/worker/log-writer.ts';
 import { writeIndexArchive } from '../../../shared/apk/package-index.ts';
 import { PipelineError } from '../../../shared/errors.ts';
-import { NOW } from '../../../shared/firestore/documents.ts';
-import { JOB, type JobRecord, newJob, type StoredObject } from '../../../shared/firestore/job-record.ts';
+import type { StoredObject } from '../../../shared/firestore/job-record.ts';
 import { buildIdOfRequest } from '../../../shared/identity.ts';
 import { createObject, readObject } from '../../../shared/storage/objects.ts';
 import { clientOf, startEndpoint } from '../gcs/local-endpoint.ts';
+import { recordOf } from './job-record.ts';
 import {
   certificate,
   configured,
@@ -124,7 +123,7 @@ pipeline:
     const kept: StoredObject[] = [];
     const thrown: unknown = await runAttempt(context, {
       names,
-      record: recordOf(document),
+      record: recordOf(document, 'x86_64'),
       connection,
       ahead: [],
       log,
@@ -212,25 +211,3 @@ pipeline:
     }
   });
 });
-
-/** A job as it stands when its attempt begins, with this document. */
-function recordOf(document: JobRecord['inputs']['document']): JobRecord {
-  const fields = newJob({
-    package: 'greeting',
-    arch: 'x86_64',
-    version: '1.0-r0',
-    dependencies: [],
-    inputs: { document, source: null, listing: '' },
-    fetchesSources: false,
-    selector: {},
-  });
-  return JOB.schema.parse(written(fields));
-}
-
-/** Fields as they read after they were written. */
-function written(value: unknown): unknown {
-  if (value === NOW) return Timestamp.now();
-  if (Array.isArray(value)) return value.map(written);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, written(one)]));
-}
