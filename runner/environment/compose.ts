@@ -32,6 +32,8 @@ export interface ComposedEnvironment {
   readonly uploads: ReadonlyMap<string, () => AsyncIterable<Uint8Array>>;
   /** The packages by the digest of the op that fetches each. */
   readonly sources: ReadonlyMap<string, LockedPackage>;
+  /** What a log should say of the environment, each a sentence without its stop. */
+  readonly warnings: readonly string[];
 }
 
 /** Id of the upload with apk's database. */
@@ -83,6 +85,8 @@ export function composeEnvironment(options: ComposeOptions): ComposedEnvironment
     root,
     uploads: new Map([[DATABASE, () => inPieces(database)]]),
     sources: new Map([...plain].map(([one, { source }]) => [source.op.digest, one])),
+    // Some builds ask it what they run on (spec environment §9).
+    warnings: tree.has('etc/os-release') ? [] : ['no package of the environment brings /etc/os-release'],
   };
 }
 

@@ -196,7 +196,7 @@ async function makeEnvironment(
   if (lock !== undefined) log.write('the environment is that of the lock in the request\n');
   const builds = context.storage.bucket(context.buildsBucket);
   let locks = 0;
-  return makeBuildEnvironment(context, {
+  const environment = await makeBuildEnvironment(context, {
     plan,
     ahead,
     layout: async () => ((await supportsMerge(connection, signal)) ? 'merge' : 'one-layer'),
@@ -209,6 +209,8 @@ async function makeEnvironment(
     },
     signal,
   });
+  for (const warning of environment.composed.warnings) log.write(`warning: ${warning}\n`);
+  return environment;
 }
 
 interface SolveInputs {

@@ -358,6 +358,12 @@ describe('the installed database of an environment made in BuildKit', { skip: sk
     }
   });
 
+  test('is told of where nothing says what it is', () => {
+    const [warning] = composed({ names: ['bootstrap-base', 'bash'] }).warnings;
+    assert.equal(warning, 'no package of the environment brings /etc/os-release');
+    assert.deepEqual(composed({ names: ['bootstrap-base', 'release'] }).warnings, []);
+  });
+
   test('is never begun where packages bring different files of one path', () => {
     assert.throws(
       () => composed({ names: ['bootstrap-base', 'bash', 'other-bash'] }),

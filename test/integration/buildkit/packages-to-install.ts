@@ -132,7 +132,11 @@ const DOTTED: RawPackage = {
 };
 
 /** Those that are not in the environment of most tests. */
-export const SPECIAL = [CONFLICTING, DOTTED];
+export const SPECIAL = [
+  CONFLICTING,
+  DOTTED,
+  { name: 'release', files: [directory('etc'), symlink('etc/os-release', '../usr/lib/os-release')] },
+];
 
 /** A package with a library under another name than the library's own, which ldconfig(8) would link to it. */
 export async function libraryWithoutLink(folder: string): Promise<TestPackage> {
