@@ -23,9 +23,8 @@ export function busyboxLinks(
   tree: FileTree,
   taken: readonly string[],
 ): readonly string[] | undefined {
-  const listed = packages
-    .map(({ contents }) => contents.texts[`${BUSYBOX_PATHS}${busyboxPackage(packages)}`])
-    .find((text) => text !== undefined);
+  const list = `${BUSYBOX_PATHS}${busyboxPackage(packages)}`;
+  const [listed] = packages.flatMap(({ contents }) => contents.texts[list] ?? []);
   if (listed === undefined || !tree.has(BUSYBOX.slice(1))) return undefined;
   const real = (path: string): string => {
     const plain = path.split('/').filter((part) => part !== '');

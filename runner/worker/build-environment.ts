@@ -61,8 +61,8 @@ export function needsEnvironment(plan: BuildPlan): boolean {
 }
 
 /**
- * @throws PipelineError as `lockEnvironment`, `lockFromDocument` and `composeEnvironment`; `repository-refused` (`user`) where the build
- *   file names a repository it may not.
+ * @throws PipelineError as `lockEnvironment`, `lockFromDocument` and `composeEnvironment`; `repository-refused` (`user`)
+ *   where the build file names a repository it may not.
  */
 export async function makeBuildEnvironment(
   context: EnvironmentContext,

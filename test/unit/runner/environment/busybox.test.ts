@@ -4,22 +4,7 @@ import { busyboxLinks, busyboxPackage } from '../../../../runner/environment/bus
 import { BASE_DIRECTORIES } from '../../../../runner/environment/database.ts';
 import { fileTree } from '../../../../runner/environment/file-tree.ts';
 import type { LockedPackage } from '../../../../runner/environment/lock.ts';
-import { indexEntryOf } from '../../../../shared/apk/package-index.ts';
-import { contentsOf, file, folder, link, type SmallPackage } from './small-packages.ts';
-
-function lockedOf(one: SmallPackage, provides: readonly string[] = []): LockedPackage {
-  const contents = contentsOf(one);
-  return {
-    id: one.name,
-    url: `https://packages.test/${one.name}`,
-    repository: { location: '', baseUrl: '', mayBeEmpty: false, keys: new Map() },
-    sha256: '',
-    bytes: 10,
-    controlChecksum: '',
-    contents,
-    entry: { ...indexEntryOf({ info: contents.info, controlChecksum: '', size: 10 }), provides },
-  };
-}
+import { file, folder, link, lockedOf } from './small-packages.ts';
 
 function linksOf(
   packages: readonly LockedPackage[],
@@ -64,10 +49,13 @@ test('without a list, or without the program, nothing is known', () => {
 
 test('the list is that of the package named busybox, else of the last whose provides have the word', () => {
   const entries = [program];
-  const one = lockedOf({ name: 'one', entries }, ['busybox=1']);
-  const two = lockedOf({ name: 'two', entries: [], texts: { 'etc/busybox-paths.d/two': '/bin/two\n' } }, [
-    'cmd:busybox=1',
-  ]);
+  const one = lockedOf({ name: 'one', entries, provides: ['busybox=1'] });
+  const two = lockedOf({
+    name: 'two',
+    entries: [],
+    texts: { 'etc/busybox-paths.d/two': '/bin/two\n' },
+    provides: ['cmd:busybox=1'],
+  });
   assert.equal(busyboxPackage([one, two]), 'two');
   assert.deepEqual(linksOf([one, two]), ['bin/two']);
   assert.equal(busyboxPackage([two, one]), 'one');

@@ -6,11 +6,9 @@ import {
   type EnvironmentSettings,
 } from '../../../../runner/environment/database.ts';
 import { fileTree } from '../../../../runner/environment/file-tree.ts';
-import type { LockedPackage } from '../../../../runner/environment/lock.ts';
-import { indexEntryOf } from '../../../../shared/apk/package-index.ts';
 import { readTar } from '../../../../shared/apk/tar-read.ts';
 import { inMemory } from '../../shared/apk/package-fixture.ts';
-import { contentsOf, file, folder, link, type SmallPackage } from './small-packages.ts';
+import { file, folder, link, lockedOf, type SmallPackage } from './small-packages.ts';
 
 const SETTINGS: EnvironmentSettings = {
   arch: 'x86_64',
@@ -36,20 +34,7 @@ async function members(
 }
 
 function tarOf(packages: readonly SmallPackage[], settings: Settings = {}): Buffer {
-  const locked = packages.map((one): LockedPackage => {
-    const contents = contentsOf(one);
-    const controlChecksum = `Q1${one.name}/+=`;
-    return {
-      id: one.name,
-      url: `https://packages.test/${one.name}`,
-      repository: { location: '', baseUrl: '', mayBeEmpty: false, keys: new Map() },
-      sha256: '',
-      bytes: 10,
-      controlChecksum,
-      contents,
-      entry: indexEntryOf({ info: contents.info, controlChecksum, size: 10 }),
-    };
-  });
+  const locked = packages.map(lockedOf);
   const tree = fileTree({
     packages: locked.map((one) => one.contents),
     places: locked.map((_, index) => index),

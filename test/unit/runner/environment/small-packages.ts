@@ -1,6 +1,8 @@
 /** Contents of small packages, written down in short. */
 import { createHash } from 'node:crypto';
+import type { LockedPackage } from '../../../../runner/environment/lock.ts';
 import type { InstalledEntry, PackageContents } from '../../../../shared/apk/package-contents.ts';
+import { indexEntryOf } from '../../../../shared/apk/package-index.ts';
 import type { PackageInfo } from '../../../../shared/apk/package-info.ts';
 
 export interface SmallPackage {
@@ -11,6 +13,7 @@ export interface SmallPackage {
   readonly replaces?: readonly string[];
   readonly triggers?: readonly string[];
   readonly texts?: Readonly<Record<string, string>>;
+  readonly provides?: readonly string[];
   readonly scriptlets?: Readonly<Record<string, string>>;
 }
 
@@ -26,12 +29,28 @@ export function contentsOf({ name, entries, scriptlets = {}, ...rest }: SmallPac
     commit: '',
     licenses: ['MIT'],
     depends: [],
-    provides: [],
+    provides: rest.provides ?? [],
     replaces: rest.replaces ?? [],
     triggers: rest.triggers ?? [],
     dataHash: '',
   };
   return { info, scriptlets, texts: rest.texts ?? {}, entries };
+}
+
+/** The package as an environment has it, of a repository that is not there. */
+export function lockedOf(one: SmallPackage): LockedPackage {
+  const contents = contentsOf(one);
+  const controlChecksum = `Q1${one.name}/+=`;
+  return {
+    id: one.name,
+    url: `https://packages.test/${one.name}`,
+    repository: { location: '', baseUrl: '', mayBeEmpty: false, keys: new Map() },
+    sha256: '',
+    bytes: 10,
+    controlChecksum,
+    contents,
+    entry: indexEntryOf({ info: contents.info, controlChecksum, size: 10 }),
+  };
 }
 
 type Attributes = Partial<Pick<InstalledEntry, 'uid' | 'gid' | 'mode'>>;
