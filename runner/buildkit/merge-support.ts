@@ -1,6 +1,7 @@
 /** Whether a BuildKit has MergeOp: not before 0.10, and not in a Docker Engine without the containerd image store. */
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { PipelineError } from '../../shared/errors.ts';
+import { unlessAborted } from '../../shared/shared-work.ts';
 import type { BuildkitConnection } from './connection.ts';
 import { failedVertex } from './grpc-error.ts';
 import { fileOp, merge, type Output } from './llb.ts';
@@ -22,13 +23,10 @@ const probes = new WeakMap<BuildkitConnection, Promise<boolean>>();
  */
 export async function supportsMerge(connection: BuildkitConnection, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted) throw cancelled(signal);
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(cancelled(signal));
-  signal.addEventListener('abort', abort, { once: true });
   try {
-    return await Promise.race([sharedProbe(connection), aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
+    return await unlessAborted(sharedProbe(connection), signal);
+  } catch (error) {
+    throw signal.aborted ? cancelled(signal) : error;
   }
 }
 

@@ -9,6 +9,7 @@ import pLimit from 'p-limit';
 import type { PackageContents } from '../../shared/apk/package-contents.ts';
 import { type VerifiedPackage, verifyPackage } from '../../shared/apk/package-read.ts';
 import { asPipelineError, PipelineError } from '../../shared/errors.ts';
+import { createSharedWork } from '../../shared/shared-work.ts';
 import {
   type FetchLimits,
   fetchFrom,
@@ -16,7 +17,6 @@ import {
   type RepositoryAnswer,
   unavailable,
 } from './repository.ts';
-import { createSharedWork } from './shared-work.ts';
 
 /** A package as the index offers it. */
 export interface WantedPackage {

@@ -1,9 +1,9 @@
 /** Fetches the files of a repository, and tries again what may pass by itself. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PipelineError } from '../../shared/errors.ts';
+import { unlessAborted } from '../../shared/shared-work.ts';
 import type { Repository } from './repository.ts';
 import { type RawAnswer, requestFile } from './repository-request.ts';
-import { unlessAborted } from './shared-work.ts';
 import { isPassingFailure, isPassingStatus, retryAfterMs } from './transient-failures.ts';
 
 /** How long a file of a repository may take. */

@@ -3,6 +3,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { KeyRing } from '../../shared/apk/keys.ts';
 import { type IndexEntry, readIndexArchive } from '../../shared/apk/package-index.ts';
+import { createSharedWork } from '../../shared/shared-work.ts';
 import {
   FETCH_LIMITS,
   type FetchLimits,
@@ -10,7 +11,6 @@ import {
   type RepositoryAnswer,
   unavailable,
 } from './repository-fetch.ts';
-import { createSharedWork } from './shared-work.ts';
 import type { Reach } from './trusted-fetch.ts';
 
 export {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSharedWork } from '../../../../runner/environment/shared-work.ts';
+import { createSharedWork } from '../../../shared/shared-work.ts';
 
 const never = new AbortController().signal;
 
