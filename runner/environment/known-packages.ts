@@ -10,13 +10,8 @@ import type { PackageContents } from '../../shared/apk/package-contents.ts';
 import { type VerifiedPackage, verifyPackage } from '../../shared/apk/package-read.ts';
 import { asPipelineError, PipelineError } from '../../shared/errors.ts';
 import { createSharedWork } from '../../shared/shared-work.ts';
-import {
-  type FetchLimits,
-  fetchFrom,
-  type Repository,
-  type RepositoryAnswer,
-  unavailable,
-} from './repository.ts';
+import type { Repository } from './repository.ts';
+import { type FetchLimits, fetchFrom, type RepositoryAnswer, unavailable } from './repository-fetch.ts';
 
 /** A package as the index offers it. */
 export interface WantedPackage {

@@ -13,15 +13,6 @@ import {
 } from './repository-fetch.ts';
 import type { Reach } from './trusted-fetch.ts';
 
-export {
-  FETCH_LIMITS,
-  type FetchLimits,
-  fetchFrom,
-  type RepositoryAnswer,
-  reasonOf,
-  unavailable,
-} from './repository-fetch.ts';
-
 export interface Repository {
   /** As it is written in configuration and recorded in locks: an `https://`, `http://` or `gs://` location. */
   readonly location: string;

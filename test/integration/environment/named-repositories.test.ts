@@ -3,7 +3,8 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { isPublicAddress } from '../../../runner/environment/addresses.ts';
 import { namedRepositories } from '../../../runner/environment/named-repositories.ts';
-import { createIndexCache, fetchFrom, type Repository } from '../../../runner/environment/repository.ts';
+import { createIndexCache, type Repository } from '../../../runner/environment/repository.ts';
+import { fetchFrom } from '../../../runner/environment/repository-fetch.ts';
 import type { Reach } from '../../../runner/environment/trusted-fetch.ts';
 import { PipelineError } from '../../../shared/errors.ts';
 import {

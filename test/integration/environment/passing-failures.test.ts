@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { createIndexCache, type Repository } from '../../../runner/environment/repository.ts';
 import {
-  createIndexCache,
   type FetchLimits,
+  type FetchOptions,
   fetchFrom,
-  type Repository,
-} from '../../../runner/environment/repository.ts';
-import { type FetchOptions, MAX_TRIES } from '../../../runner/environment/repository-fetch.ts';
+  MAX_TRIES,
+} from '../../../runner/environment/repository-fetch.ts';
 import type { SigningKey } from '../../../shared/apk/keys.ts';
 import { PipelineError } from '../../../shared/errors.ts';
 import {

@@ -15,10 +15,10 @@ import {
 import { type LockedPackage, lockEnvironment } from '../../../runner/environment/lock.ts';
 import {
   createIndexCache,
-  type FetchLimits,
   type IndexCache,
   type Repository,
 } from '../../../runner/environment/repository.ts';
+import type { FetchLimits } from '../../../runner/environment/repository-fetch.ts';
 import {
   generateSigningKey,
   type KeyRing,

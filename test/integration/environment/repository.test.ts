@@ -3,13 +3,12 @@ import { once } from 'node:events';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { createIndexCache, type IndexCache } from '../../../runner/environment/repository.ts';
 import {
-  createIndexCache,
   type FetchLimits,
   fetchFrom,
-  type IndexCache,
   type RepositoryAnswer,
-} from '../../../runner/environment/repository.ts';
+} from '../../../runner/environment/repository-fetch.ts';
 import { splitGzipMembers } from '../../../shared/apk/gzip-split.ts';
 import type { SigningKey } from '../../../shared/apk/keys.ts';
 import { readIndexArchive, writeIndexArchive } from '../../../shared/apk/package-index.ts';
